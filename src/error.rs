@@ -1,0 +1,247 @@
+//! Why something did not happen: one reason, and with it whatever was not taken.
+
+use std::error::Error;
+use std::fmt;
+
+/// Why an operation ended without what it was for.
+///
+/// The first three are the end of a channel, told by [`is_end`](Why::is_end): the peer will never answer again. The first
+/// end that is told stays: every later call on that end of the channel tells the same.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// The peer said that it was finished, by `finish`, `finish_with` or `close`.
+    Closed,
+    /// The peer went away without saying so (an early `?`, a forgotten `finish`): data may be missing.
+    Dropped,
+    /// The peer went away while its thread was unwinding from a panic: data is missing.
+    Panicked,
+    /// The time was up.
+    TimedOut,
+    /// It could not be done without waiting. Only `now()` gives this.
+    NotReady,
+    /// An answer is still owed (for a client that asks), or none is (for one that waits for it); for a server that waits
+    /// for a demand: it has one in hand already.
+    OutOfTurn,
+}
+
+impl Why {
+    /// Whether the channel has ended: [`Closed`](Why::Closed), [`Dropped`](Why::Dropped) or [`Panicked`](Why::Panicked).
+    ///
+    /// ```
+    /// use handover::Why;
+    /// assert!(Why::Dropped.is_end());
+    /// assert!(!Why::TimedOut.is_end());
+    /// ```
+    pub const fn is_end(self) -> bool {
+        matches!(self, Why::Closed | Why::Dropped | Why::Panicked)
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
+            Why::Closed => "the channel is closed",
+            Why::Dropped => "the peer was dropped without closing the channel",
+            Why::Panicked => "the peer went away in a panic",
+            Why::TimedOut => "the time was up",
+            Why::NotReady => "it would have had to wait",
+            Why::OutOfTurn => "it is not this end's turn",
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+/// The questions that every error answers alike.
+macro_rules! reasons {
+    () => {
+        /// Why it did not happen.
+        pub const fn why(&self) -> Why {
+            self.why
+        }
+
+        /// Whether the channel has ended: no later call can succeed.
+        pub const fn is_end(&self) -> bool {
+            self.why.is_end()
+        }
+
+        /// Whether the time was up: a later call may succeed.
+        pub const fn is_timed_out(&self) -> bool {
+            matches!(self.why, Why::TimedOut)
+        }
+
+        /// Whether it would have had to wait: a later call may succeed.
+        pub const fn is_not_ready(&self) -> bool {
+            matches!(self.why, Why::NotReady)
+        }
+    };
+}
+
+/// Why nothing was received.
+///
+/// ```
+/// use handover::{Why, simplex};
+///
+/// let (server, mut client) = simplex::<u8>();
+/// assert!(client.recv().now().unwrap_err().is_not_ready());
+/// server.finish();
+/// assert_eq!(client.recv().wait().unwrap_err().why(), Why::Closed);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RecvError {
+    why: Why,
+}
+
+impl RecvError {
+    pub(crate) const fn new(why: Why) -> Self {
+        Self { why }
+    }
+
+    reasons!();
+}
+
+impl fmt::Display for RecvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "nothing was received: {}", self.why)
+    }
+}
+
+impl Error for RecvError {}
+
+/// Why a value was not sent, or was sent but brought nothing back; with the value, if it was not taken.
+///
+/// [`unsent`](SendError::unsent) is `None` where the value was taken, but what comes back for it (the next demand, or the
+/// answer) did not come: the peer left, or the time was up.
+///
+/// ```
+/// use handover::{Why, simplex};
+///
+/// let (mut server, client) = simplex();
+/// client.close();
+/// let error = server.send("a letter").wait().unwrap_err();
+/// assert_eq!(error.why(), Why::Closed);
+/// assert_eq!(error.into_unsent(), Some("a letter"));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SendError<T> {
+    why: Why,
+    unsent: Option<T>,
+}
+
+impl<T> SendError<T> {
+    pub(crate) const fn new(why: Why, unsent: Option<T>) -> Self {
+        Self { why, unsent }
+    }
+
+    reasons!();
+
+    /// The value, if it was not taken.
+    pub const fn unsent(&self) -> Option<&T> {
+        self.unsent.as_ref()
+    }
+
+    /// The value, if it was not taken.
+    pub fn into_unsent(self) -> Option<T> {
+        self.unsent
+    }
+}
+
+impl<T> fmt::Debug for SendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unsent = if self.unsent.is_some() { "Some(_)" } else { "None" };
+        f.debug_struct("SendError")
+            .field("why", &self.why)
+            .field("unsent", &format_args!("{unsent}"))
+            .finish()
+    }
+}
+
+impl<T> fmt::Display for SendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = if self.unsent.is_some() {
+            "the value was not taken"
+        } else {
+            "the value was taken, but not followed up"
+        };
+        write!(f, "{what}: {}", self.why)
+    }
+}
+
+impl<T> Error for SendError<T> {}
+
+/// Why not all items of an iterator were sent; with those that were not taken.
+///
+/// ```
+/// use handover::simplex;
+///
+/// let (mut server, client) = simplex();
+/// drop(client);
+/// let error = server.send_all(1..=3).wait().unwrap_err();
+/// assert!(error.into_rest().eq(1..=3));
+/// ```
+pub struct WriteError<I: Iterator> {
+    why: Why,
+    rest: Rest<I>,
+}
+
+impl<I: Iterator> WriteError<I> {
+    pub(crate) const fn new(why: Why, rest: Rest<I>) -> Self {
+        Self { why, rest }
+    }
+
+    reasons!();
+
+    /// Every item that was not taken, in order: those that the iterator had already given, then the iterator itself.
+    pub fn into_rest(self) -> Rest<I> {
+        self.rest
+    }
+}
+
+impl<I: Iterator> fmt::Debug for WriteError<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteError").field("why", &self.why).finish_non_exhaustive()
+    }
+}
+
+impl<I: Iterator> fmt::Display for WriteError<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not all items were taken: {}", self.why)
+    }
+}
+
+impl<I: Iterator> Error for WriteError<I> {}
+
+/// The items that a failed write did not hand over, in order. See [`WriteError::into_rest`].
+pub struct Rest<I: Iterator> {
+    head: std::vec::IntoIter<I::Item>,
+    tail: Option<I>,
+}
+
+impl<I: Iterator> Rest<I> {
+    pub(crate) fn new(head: Vec<I::Item>, tail: Option<I>) -> Self {
+        Self { head: head.into_iter(), tail }
+    }
+}
+
+impl<I: Iterator> Iterator for Rest<I> {
+    type Item = I::Item;
+
+    fn next(&mut self) -> Option<I::Item> {
+        self.head.next().or_else(|| self.tail.as_mut()?.next())
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let (low, high) = self.tail.as_ref().map_or((0, Some(0)), Iterator::size_hint);
+        let head = self.head.len();
+        (low.saturating_add(head), high.and_then(|high| high.checked_add(head)))
+    }
+}
+
+impl<I: Iterator> fmt::Debug for Rest<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rest").field("size_hint", &self.size_hint()).finish()
+    }
+}

@@ -1,0 +1,12 @@
+//! Rendezvous channels between threads and tasks, in which nothing is buffered and nothing is lost.
+
+mod error;
+mod lockstep;
+pub mod op;
+mod step;
+mod sync;
+mod turn;
+mod wait;
+
+pub use error::{RecvError, Rest, SendError, Why, WriteError};
+pub use lockstep::{Client, IntoIter, IntoStream, Iter, Server, Stream, duplex, simplex};

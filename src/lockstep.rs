@@ -1,0 +1,551 @@
+//! `simplex` and `duplex`: one server, one client, and one of them at a time has the turn.
+//!
+//! Over `turn`: the client puts a demand, the server takes it (the demand is then *in hand*), puts the answer, the client takes it,
+//! and has the turn again. What each step does with what it sees:
+//!
+//! | sees \ step | `Demand`      | `Exchange`, item not put  | `Exchange`, item put | `Ask`, not put    | `Ask`, put  | `Recv`          |
+//! |-------------|---------------|---------------------------|----------------------|-------------------|-------------|-----------------|
+//! | its turn    | out of turn   | puts the item             | cannot be            | puts the demand   | cannot be   | puts a demand (`answer`: out of turn) |
+//! | its message | waits         | waits (a forgotten one)   | waits                | out of turn       | waits       | waits           |
+//! | peer's turn | waits         | waits                     | waits: it was taken  | out of turn       | waits       | waits           |
+//! | mail        | takes it      | takes and drops it        | takes it             | out of turn       | takes it    | takes it        |
+//! | the end     | the end       | the end and the item      | the end, the item if still there | what was left, or the end and the demand | what was left, or the end, the demand if still there | what was left, or the end |
+//!
+//! A server looks at the end first, a client at its mail first. A plain demand is put firmly: it carries nothing to be missed, so
+//! it stands when its `Recv` is dropped, and the next one adopts it.
+
+use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::task::Poll;
+
+use crate::error::{SendError, Why};
+use crate::step::Look;
+use crate::turn::{Answerer, Asker, Put, Sight, Tell, turn};
+use crate::wait::Pace;
+
+mod iter;
+mod ops;
+
+pub use iter::{IntoIter, IntoStream, Iter, Stream};
+use ops::Answer;
+pub use ops::{Ask, Demand, Exchange, Recv, SendAll};
+
+/// What lies in the slot: a demand on its way up, or an answer on its way down.
+enum Mail<T, U> {
+    Up(U),
+    Down(T),
+}
+
+impl<T, U> Mail<T, U> {
+    fn up(self) -> Option<U> {
+        match self {
+            Mail::Up(demand) => Some(demand),
+            Mail::Down(_) => None,
+        }
+    }
+
+    fn down(self) -> Option<T> {
+        match self {
+            Mail::Down(item) => Some(item),
+            Mail::Up(_) => None,
+        }
+    }
+}
+
+/// Creates a channel in lockstep in which values go one way, from the server to the client.
+///
+/// The client asks, the server answers: `send` is `yield`. It returns when the client comes back for the *next* item, so that
+/// between two demands exactly one side's code runs, and nothing is made that is not wanted. No thread and no executor is
+/// involved; each call says how to wait.
+///
+/// ```
+/// use handover::simplex;
+/// use std::thread;
+///
+/// let (mut server, client) = simplex();
+/// let squares = thread::spawn(move || {
+///     for n in 1.. {
+///         if server.send(n * n).wait().is_err() {
+///             break; // the client has left
+///         }
+///     }
+/// });
+/// assert_eq!(client.into_iter().take(3).collect::<Vec<_>>(), [1, 4, 9]);
+/// squares.join().unwrap();
+/// ```
+pub fn simplex<T>() -> (Server<T>, Client<T>) {
+    duplex()
+}
+
+/// Creates a channel in lockstep in which values go both ways: each demand brings one up, each answer one down.
+///
+/// ```
+/// use handover::{RecvError, duplex};
+/// use std::thread;
+///
+/// let (mut server, mut client) = duplex::<String, u32>();
+/// let clerk = thread::spawn(move || {
+///     let mut number = server.demand().wait()?;
+///     while let Ok(next) = server.exchange(format!("room {number}")).wait() {
+///         number = next;
+///     }
+///     Ok::<_, RecvError>(number)
+/// });
+/// assert_eq!(client.exchange(7).wait().unwrap(), "room 7");
+/// assert_eq!(client.exchange(9).wait().unwrap(), "room 9");
+/// client.close();
+/// assert_eq!(clerk.join().unwrap(), Ok(9));
+/// ```
+pub fn duplex<T, U>() -> (Server<T, U>, Client<T, U>) {
+    let (server, client) = turn();
+    (
+        Server { half: server, pace: Pace::new() },
+        Client { half: client, pace: Pace::new(), told: None },
+    )
+}
+
+/// The answering end of a channel in lockstep. Values of `T` go down, values of `U` come up with the demands.
+///
+/// It may be lent (`&mut Server`) to another function, which then produces in its place. Dropping it tells the client
+/// [`Why::Dropped`] (or [`Why::Panicked`], while unwinding); [`finish`](Server::finish) tells it [`Why::Closed`].
+pub struct Server<T, U = ()> {
+    half: Answerer<Mail<T, U>>,
+    pace: Pace,
+}
+
+impl<T, U> Server<T, U> {
+    /// Waits until the client asks: the opening of the channel. Gives what came up with the demand, which is then in hand
+    /// until it is answered.
+    ///
+    /// # Errors
+    ///
+    /// The end of the channel, if the client has left; [`Why::OutOfTurn`] while a demand is in hand already.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses nothing: a demand that came meanwhile is for the next call.
+    ///
+    /// ```
+    /// use handover::{Why, duplex};
+    ///
+    /// let (mut server, mut client) = duplex::<(), char>();
+    /// # pollster::block_on(async {
+    /// let mut ask = client.exchange('x');
+    /// assert!(futures_lite::future::poll_once(&mut ask).await.is_none());
+    /// assert_eq!(server.demand().await, Ok('x'));
+    /// assert_eq!(server.demand().await.unwrap_err().why(), Why::OutOfTurn);
+    /// # });
+    /// ```
+    pub fn demand(&mut self) -> Demand<'_, T, U> {
+        Demand { server: self, done: false }
+    }
+
+    /// Answers the demand in hand and waits for the next one. Gives what came up with that.
+    ///
+    /// Without a demand in hand it waits for one first, and drops what came up with it.
+    ///
+    /// # Errors
+    ///
+    /// The end of the channel, if the client has left. The item is in the error if the client did not take it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it withdraws the item if the client has not taken it; then the demand is in hand again.
+    /// [`reclaim`](Exchange::reclaim) tells. The next demand is never lost.
+    ///
+    /// ```
+    /// use handover::duplex;
+    /// use std::thread;
+    ///
+    /// let (mut server, mut client) = duplex();
+    /// let asker = thread::spawn(move || [client.exchange(1).wait().unwrap(), client.exchange(2).wait().unwrap()]);
+    /// assert_eq!(server.demand().wait().unwrap(), 1);
+    /// assert_eq!(server.exchange("one").wait().unwrap(), 2);
+    /// server.finish_with("two").unwrap();
+    /// assert_eq!(asker.join().unwrap(), ["one", "two"]);
+    /// ```
+    pub fn exchange(&mut self, item: T) -> Exchange<'_, T, U> {
+        Exchange { server: self, answer: Answer::new(item), done: false }
+    }
+
+    /// Closes the channel: the client is told [`Why::Closed`], at once if it waits. Never waits itself.
+    ///
+    /// ```
+    /// use handover::{Why, simplex};
+    ///
+    /// let (server, mut client) = simplex::<()>();
+    /// server.finish();
+    /// assert_eq!(client.recv().wait().unwrap_err().why(), Why::Closed);
+    /// ```
+    pub fn finish(mut self) {
+        self.half.leave(Why::Closed);
+    }
+
+    /// Answers the demand that stands and closes the channel: the client gets the item, then [`Why::Closed`]. Never waits.
+    ///
+    /// Without a standing demand the item is left for the client's next one. What comes up with a demand that this server has not
+    /// looked at is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The end of the channel with the item, if the client has left; [`Why::OutOfTurn`] with the item, if the item of a forgotten
+    /// ([`std::mem::forget`]) `exchange` still lies there.
+    ///
+    /// ```
+    /// use handover::simplex;
+    ///
+    /// let (server, client) = simplex();
+    /// server.finish_with("the only one").unwrap();
+    /// assert!(client.into_iter().eq(["the only one"]));
+    /// ```
+    pub fn finish_with(mut self, item: T) -> Result<(), SendError<T>> {
+        let half = &mut self.half;
+        let mut message = Some(Mail::Down(item));
+        let unsent = |why, message: Option<Mail<T, U>>| {
+            Err(SendError::new(why, message.and_then(Mail::down)))
+        };
+        loop {
+            let sight = half.look();
+            if let Some(why) = half.peer_end() {
+                return unsent(why, message);
+            }
+            match sight {
+                Sight::Mail => drop(half.take(Tell::Nobody)),
+                Sight::Mine => {
+                    if half.put(&mut message, Put::Firm, None) {
+                        half.leave(Why::Closed);
+                        return Ok(());
+                    }
+                }
+                Sight::Theirs => {
+                    half.leave_behind(message.take().expect("a message not yet left"));
+                    return match half.leave(Why::Closed) {
+                        Some(why) => unsent(why, half.take_left()),
+                        None => Ok(()),
+                    };
+                }
+                Sight::Put => return unsent(Why::OutOfTurn, message),
+            }
+        }
+    }
+
+    /// Whether the client has left. It may leave at any moment after a `false`; a `true` stays.
+    ///
+    /// ```
+    /// let (server, client) = handover::simplex::<()>();
+    /// assert!(!server.is_closed());
+    /// drop(client);
+    /// assert!(server.is_closed());
+    /// ```
+    pub fn is_closed(&self) -> bool {
+        self.half.peer_end_now().is_some()
+    }
+
+    /// Takes the next demand.
+    fn take_demand(&mut self, look: Look<'_>) -> Poll<Result<U, Why>> {
+        let half = &mut self.half;
+        loop {
+            let sight = half.look();
+            if let Some(why) = half.peer_end() {
+                return Poll::Ready(Err(why));
+            }
+            match sight {
+                Sight::Mine => return Poll::Ready(Err(Why::OutOfTurn)),
+                Sight::Mail => {
+                    if let Some(demand) = half.take(Tell::Nobody).and_then(Mail::up) {
+                        return Poll::Ready(Ok(demand));
+                    }
+                }
+                Sight::Put | Sight::Theirs => {
+                    if look.is_left_with(half) {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<T> Server<T> {
+    /// Hands an item to the client and waits until it comes back for the next one, as `yield` does in a generator.
+    ///
+    /// # Errors
+    ///
+    /// The end of the channel, if the client has left. The item is in the error if the client did not take it; `unsent()` is
+    /// `None` where it took the item and left then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it withdraws the item if the client has not taken it. [`reclaim`](Exchange::reclaim) tells.
+    ///
+    /// ```
+    /// use handover::simplex;
+    ///
+    /// let (mut server, mut client) = simplex();
+    /// # pollster::block_on(async {
+    /// let produce = async {
+    ///     server.send("one").await?;
+    ///     server.send("two").await
+    /// };
+    /// let consume = async {
+    ///     assert_eq!(client.recv().await, Ok("one"));
+    ///     assert_eq!(client.recv().await, Ok("two"));
+    ///     client.close();
+    /// };
+    /// let (produced, ()) = futures_lite::future::zip(produce, consume).await;
+    /// assert_eq!(produced.unwrap_err().unsent(), None); // both were taken
+    /// # });
+    /// ```
+    pub fn send(&mut self, item: T) -> Exchange<'_, T, ()> {
+        self.exchange(item)
+    }
+
+    /// Sends each item as [`send`](Server::send) does. The iterator makes one step a demand, never ahead of it, and is done
+    /// with when the client has come back after the last item.
+    ///
+    /// # Errors
+    ///
+    /// The end of the channel, with every item that was not taken.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it withdraws the item on offer if the client has not taken it, and drops that and the rest.
+    ///
+    /// ```
+    /// use handover::simplex;
+    /// use std::thread;
+    ///
+    /// let (mut server, client) = simplex();
+    /// let consumer = thread::spawn(move || client.into_iter().take(2).sum::<u32>());
+    /// let error = server.send_all([1, 2, 3, 4]).wait().unwrap_err();
+    /// assert!(error.into_rest().eq([3, 4]));
+    /// assert_eq!(consumer.join().unwrap(), 3);
+    /// ```
+    pub fn send_all<I: IntoIterator<Item = T>>(&mut self, items: I) -> SendAll<'_, I::IntoIter> {
+        SendAll {
+            server: self,
+            items: Some(items.into_iter()),
+            answer: Answer::none(),
+            done: false,
+        }
+    }
+}
+
+impl<T, U> fmt::Debug for Server<T, U> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Server").field(&self.half).finish()
+    }
+}
+
+// An end is whole again after a panic: what a panic interrupts is an operation, which withdraws.
+impl<T, U> UnwindSafe for Server<T, U> {}
+impl<T, U> RefUnwindSafe for Server<T, U> {}
+
+/// The asking end of a channel in lockstep. Values of `T` come down, values of `U` go up with the demands.
+///
+/// Dropping it tells the server [`Why::Dropped`] (or [`Why::Panicked`], while unwinding); [`close`](Client::close) tells it
+/// [`Why::Closed`].
+pub struct Client<T, U = ()> {
+    half: Asker<Mail<T, U>>,
+    pace: Pace,
+    told: Option<Why>,
+}
+
+impl<T, U> Client<T, U> {
+    /// Asks, with a value that goes up, and waits for the answer.
+    ///
+    /// # Errors
+    ///
+    /// The end of the channel, if the server has left; the value is in the error if the server did not take it.
+    /// [`Why::OutOfTurn`] with the value, if the answer to a demand that was given up on is still owed: see
+    /// [`answer`](Client::answer).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it withdraws the value if the server has not taken it: [`reclaim`](Ask::reclaim) tells. If it has, the
+    /// answer is not lost, but owed.
+    ///
+    /// ```
+    /// use handover::duplex;
+    /// use std::thread;
+    ///
+    /// let (mut server, mut client) = duplex();
+    /// thread::spawn(move || -> Option<()> {
+    ///     let mut demand: i32 = server.demand().wait().ok()?;
+    ///     loop {
+    ///         demand = server.exchange(demand * 2).wait().ok()?;
+    ///     }
+    /// });
+    /// assert_eq!(client.exchange(4).wait().unwrap(), 8);
+    /// assert_eq!(client.exchange(5).wait().unwrap(), 10);
+    /// ```
+    pub fn exchange(&mut self, demand: U) -> Ask<'_, T, U> {
+        Ask { client: self, demand: Some(Mail::Up(demand)), is_put: false, done: false }
+    }
+
+    /// Waits for the answer to a demand that was given up on after the server had taken it.
+    ///
+    /// # Errors
+    ///
+    /// [`Why::OutOfTurn`] if no answer is owed; the end of the channel, if the server has left without one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses nothing: the answer stays owed.
+    ///
+    /// ```
+    /// use handover::{Why, duplex};
+    ///
+    /// let (mut server, mut client) = duplex();
+    /// # pollster::block_on(async {
+    /// let mut ask = client.exchange("slow?");
+    /// assert!(futures_lite::future::poll_once(&mut ask).await.is_none());
+    /// assert_eq!(server.demand().await, Ok("slow?"));
+    /// drop(ask); // given up, but the server has the demand
+    ///
+    /// assert_eq!(client.exchange("next?").await.unwrap_err().why(), Why::OutOfTurn);
+    /// server.finish_with("yes, slow").unwrap();
+    /// assert_eq!(client.answer().await, Ok("yes, slow"));
+    /// # });
+    /// ```
+    pub fn answer(&mut self) -> Recv<'_, T, U> {
+        Recv { client: self, demand: None, done: false }
+    }
+
+    /// How the channel ended, once a call on this end has told it.
+    ///
+    /// ```
+    /// use handover::{Why, simplex};
+    ///
+    /// let (server, mut client) = simplex();
+    /// server.finish_with(1).unwrap();
+    /// assert_eq!(client.iter().sum::<i32>(), 1);
+    /// assert_eq!(client.end(), Some(Why::Closed)); // not Dropped: the sum is whole
+    /// ```
+    pub fn end(&self) -> Option<Why> {
+        self.told
+    }
+
+    /// Closes the channel: the server is told [`Why::Closed`], at once if it waits. Never waits itself.
+    ///
+    /// ```
+    /// use handover::{Why, simplex};
+    ///
+    /// let (mut server, client) = simplex();
+    /// client.close();
+    /// assert_eq!(server.send(1).wait().unwrap_err().why(), Why::Closed);
+    /// ```
+    pub fn close(mut self) {
+        self.half.leave(Why::Closed);
+    }
+
+    /// The end, or what a `finish_with` left.
+    fn last_words(&mut self, why: Why) -> Result<T, Why> {
+        match self.half.take_left().and_then(Mail::down) {
+            Some(item) => Ok(item),
+            None => {
+                self.told = Some(why);
+                Err(why)
+            }
+        }
+    }
+
+    /// Takes the answer to the demand that stands; if none does, puts `demand` first.
+    fn receive(&mut self, demand: &mut Option<Mail<T, U>>, look: Look<'_>) -> Poll<Result<T, Why>> {
+        let half = &mut self.half;
+        loop {
+            match half.look() {
+                Sight::Mail => {
+                    if let Some(item) = half.take(Tell::Nobody).and_then(Mail::down) {
+                        return Poll::Ready(Ok(item));
+                    }
+                }
+                sight => {
+                    if let Some(why) = half.peer_end() {
+                        return Poll::Ready(self.last_words(why));
+                    }
+                    if sight != Sight::Mine {
+                        if look.is_left_with(half) {
+                            return Poll::Pending;
+                        }
+                    } else if demand.is_none() {
+                        return Poll::Ready(Err(Why::OutOfTurn));
+                    } else if half.put(demand, Put::Firm, look.waker) {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<T> Client<T> {
+    /// Asks for an item and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// The end of the channel, if the server has left: [`Why::Closed`] where it said that it was finished.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it, or running out of time, loses nothing: the demand stands, and the next call takes the answer to it.
+    ///
+    /// ```
+    /// use handover::simplex;
+    /// use std::time::Duration;
+    ///
+    /// let (server, mut client) = simplex();
+    /// assert!(client.recv().wait_timeout(Duration::from_millis(1)).unwrap_err().is_timed_out());
+    /// server.finish_with(5).unwrap();
+    /// assert_eq!(client.recv().wait(), Ok(5));
+    /// ```
+    pub fn recv(&mut self) -> Recv<'_, T, ()> {
+        Recv { client: self, demand: Some(Mail::Up(())), done: false }
+    }
+
+    /// The items as a blocking iterator, up to the end of the channel. [`end`](Client::end) then tells how that came.
+    ///
+    /// ```
+    /// use handover::simplex;
+    /// use std::thread;
+    ///
+    /// let (mut server, mut client) = simplex();
+    /// thread::spawn(move || server.send_all(1..=3).wait().map(|()| server.finish()));
+    /// assert_eq!(client.iter().collect::<Vec<_>>(), [1, 2, 3]);
+    /// ```
+    pub fn iter(&mut self) -> Iter<'_, T> {
+        Iter { client: self }
+    }
+
+    /// The items as a [`futures_core::Stream`], up to the end of the channel. [`end`](Client::end) then tells how that came.
+    ///
+    /// ```
+    /// use futures_lite::StreamExt;
+    /// use handover::simplex;
+    ///
+    /// let (mut server, mut client) = simplex();
+    /// # pollster::block_on(async {
+    /// let produce = async move { server.send_all([2, 3]).await.map(|()| server.finish()) };
+    /// let consume = client.stream().fold(1, |product, item| product * item);
+    /// let (_, product) = futures_lite::future::zip(produce, consume).await;
+    /// assert_eq!(product, 6);
+    /// # });
+    /// ```
+    pub fn stream(&mut self) -> Stream<'_, T> {
+        Stream { client: self }
+    }
+
+    /// This end as a [`futures_core::Stream`] of its items.
+    pub fn into_stream(self) -> IntoStream<T> {
+        IntoStream { client: self }
+    }
+}
+
+impl<T, U> fmt::Debug for Client<T, U> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Client").field(&self.half).finish()
+    }
+}
+
+impl<T, U> UnwindSafe for Client<T, U> {}
+impl<T, U> RefUnwindSafe for Client<T, U> {}

@@ -1,0 +1,13 @@
+//! The operations: what the methods of the ends return, and what a caller then waits for as it likes.
+//!
+//! | call | waits |
+//! |---|---|
+//! | `op.await` | in a task, on any executor |
+//! | `op.wait()` | blocks this thread |
+//! | `op.wait_timeout(d)`, `op.wait_deadline(t)` | blocks this thread, not for ever |
+//! | `op.now()` | not at all |
+//!
+//! An operation does nothing before it is first polled or waited for. Dropping it withdraws it: what it carries has then been
+//! delivered, or is dropped with it; `reclaim()` tells which and gives it back.
+
+pub use crate::lockstep::{Ask, Demand, Exchange, Recv, SendAll};

@@ -1,0 +1,231 @@
+//! An operation is a step, and five ways to run it.
+//!
+//! A step looks at the channel once: it is done, or it must wait and, given a waker, has left it. The protocol is in the
+//! steps; thread and task only drive them.
+
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use crate::error::Why;
+use crate::turn::{Half, Put};
+use crate::wait::{Pace, Who, with_parker};
+
+/// How a step is run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look<'w> {
+    /// Whom to wake when there is something new. Without one the step is only a look.
+    pub(crate) waker: Option<&'w Waker>,
+    /// Whether what is put may be withdrawn: a thread that blocks without a deadline never does.
+    pub(crate) how: Put,
+}
+
+impl Look<'_> {
+    const ONCE: Look<'static> = Look { waker: None, how: Put::Soft };
+
+    /// Leaves the waker, if there is one, with a party that has nothing to do yet. `false`: it now has, and must look again.
+    pub(crate) fn is_left_with<M, const ME: u32>(self, half: &mut Half<M, ME>) -> bool {
+        self.waker.is_none_or(|waker| half.wait(waker))
+    }
+}
+
+/// What an operation does, whichever way its caller waits.
+pub(crate) trait Step {
+    type Output;
+
+    /// Looks once.
+    fn step(&mut self, look: Look<'_>) -> Poll<Self::Output>;
+
+    /// Gives up on an operation that a step has just found pending: withdraws, and says why.
+    fn expire(&mut self, why: Why) -> Self::Output;
+
+    /// Gives up on an operation that is dropped; nothing if it was never stepped or is done.
+    fn withdraw(&mut self);
+
+    /// Whether a step may now find something else than the last one did.
+    fn is_stirred(&self) -> bool;
+
+    /// Whether the peer last ran on another thread than this one, so that it may answer while this one lingers.
+    fn is_peer_elsewhere(&mut self) -> bool;
+
+    /// How long this end lingers.
+    fn pace(&mut self) -> &mut Pace;
+}
+
+/// What the `operation` macro adds to a step.
+pub(crate) trait Operation: Step {
+    const NAME: &'static str;
+
+    fn done(&mut self) -> &mut bool;
+}
+
+#[inline]
+fn assert_unfinished<O: Operation>(op: &mut O) {
+    assert!(
+        !*op.done(),
+        "handover: `{}` was polled or waited for again after it was done",
+        O::NAME
+    );
+}
+
+/// Runs an operation to its end, one way or the other.
+#[inline]
+pub(crate) fn finish<O: Operation>(op: &mut O, run: impl FnOnce(&mut O) -> O::Output) -> O::Output {
+    assert_unfinished(op);
+    let output = run(op);
+    *op.done() = true;
+    output
+}
+
+/// Lingers if that lately paid. Tells whether a step may now find something else.
+#[inline]
+fn linger(op: &mut impl Step, who: Who) -> bool {
+    let mut pace = *op.pace();
+    let stirred = pace.linger(who, || op.is_stirred());
+    *op.pace() = pace;
+    stirred
+}
+
+/// Does it at once or not at all.
+pub(crate) fn now<S: Step>(op: &mut S) -> S::Output {
+    match op.step(Look::ONCE) {
+        Poll::Ready(output) => output,
+        Poll::Pending => op.expire(Why::NotReady),
+    }
+}
+
+/// Blocks this thread until it is done, or until `deadline` where there is one.
+#[inline]
+pub(crate) fn block<S: Step>(op: &mut S, deadline: Option<Instant>) -> S::Output {
+    let how = if deadline.is_none() { Put::Firm } else { Put::Soft };
+    loop {
+        if let Poll::Ready(output) = op.step(Look { waker: None, how }) {
+            return output;
+        }
+        _ = op.is_peer_elsewhere(); // the peer may want to know where this one is
+        if !linger(op, Who::Thread) {
+            return park(op, deadline, how);
+        }
+    }
+}
+
+#[cold]
+fn park<S: Step>(op: &mut S, deadline: Option<Instant>, how: Put) -> S::Output {
+    with_parker(|parker, waker| {
+        loop {
+            if let Poll::Ready(output) = op.step(Look { waker: Some(waker), how }) {
+                return output;
+            }
+            if !parker.park(deadline) {
+                // What is done by now beats the clock.
+                return match op.step(Look::ONCE) {
+                    Poll::Ready(output) => output,
+                    Poll::Pending => op.expire(Why::TimedOut),
+                };
+            }
+        }
+    })
+}
+
+/// Polls it for a task.
+#[inline]
+pub(crate) fn poll<S: Step>(op: &mut S, context: &mut Context<'_>) -> Poll<S::Output> {
+    // Who waits for a party that last ran on this very thread keeps it from running.
+    if op.is_peer_elsewhere() {
+        loop {
+            if let Poll::Ready(output) = op.step(Look::ONCE) {
+                return Poll::Ready(output);
+            }
+            if !linger(op, Who::Task) {
+                break;
+            }
+        }
+    }
+    op.step(Look { waker: Some(context.waker()), how: Put::Soft })
+}
+
+/// Polls an operation, which is then done if it is ready.
+#[inline]
+pub(crate) fn poll_operation<O: Operation>(
+    op: &mut O,
+    context: &mut Context<'_>,
+) -> Poll<O::Output> {
+    assert_unfinished(op);
+    let polled = poll(op, context);
+    *op.done() = polled.is_ready();
+    polled
+}
+
+/// Gives an operation its public face: the five ways to wait, and withdrawal when it is dropped.
+///
+/// The type has a field `done: bool`.
+macro_rules! operation {
+    (impl[$($generics:tt)*] $name:ty => $output:ty, $what:literal) => {
+        impl<$($generics)*> $name {
+            /// Blocks this thread until it is done.
+            pub fn wait(mut self) -> $output {
+                $crate::step::finish(&mut self, |op| $crate::step::block(op, None))
+            }
+
+            /// Blocks this thread until it is done, at the longest for `timeout`: then it is withdrawn and the error is
+            /// [`Why::TimedOut`](crate::Why::TimedOut). What is done when the time is up counts as done. A timeout too long for
+            /// the clock is none.
+            pub fn wait_timeout(mut self, timeout: ::std::time::Duration) -> $output {
+                let deadline = ::std::time::Instant::now().checked_add(timeout);
+                $crate::step::finish(&mut self, |op| $crate::step::block(op, deadline))
+            }
+
+            /// Blocks this thread until it is done, at the longest until `deadline`: then it is withdrawn and the error is
+            /// [`Why::TimedOut`](crate::Why::TimedOut). What is done when the time is up counts as done.
+            pub fn wait_deadline(mut self, deadline: ::std::time::Instant) -> $output {
+                $crate::step::finish(&mut self, |op| $crate::step::block(op, Some(deadline)))
+            }
+
+            /// Never blocks: it is done at once, or withdrawn, and then the error is
+            /// [`Why::NotReady`](crate::Why::NotReady).
+            pub fn now(mut self) -> $output {
+                $crate::step::finish(&mut self, $crate::step::now)
+            }
+        }
+
+        /// # Panics
+        ///
+        /// When it is polled again after it was done.
+        impl<$($generics)*> ::std::future::Future for $name {
+            type Output = $output;
+
+            #[inline]
+            fn poll(
+                mut self: ::std::pin::Pin<&mut Self>,
+                context: &mut ::std::task::Context<'_>,
+            ) -> ::std::task::Poll<$output> {
+                $crate::step::poll_operation(&mut *self, context)
+            }
+        }
+
+        // Nothing in it is ever pinned: values are moved in and out.
+        impl<$($generics)*> Unpin for $name {}
+
+        impl<$($generics)*> $crate::step::Operation for $name {
+            const NAME: &'static str = $what;
+
+            fn done(&mut self) -> &mut bool {
+                &mut self.done
+            }
+        }
+
+        impl<$($generics)*> Drop for $name {
+            fn drop(&mut self) {
+                if !self.done {
+                    $crate::step::Step::withdraw(self);
+                }
+            }
+        }
+
+        impl<$($generics)*> ::std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.debug_struct($what).field("done", &self.done).finish_non_exhaustive()
+            }
+        }
+    };
+}
+pub(crate) use operation;
