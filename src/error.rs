@@ -3,9 +3,11 @@
 use std::error::Error;
 use std::fmt;
 
+use parking_lot::Mutex;
+
 /// Why an operation ended without what it was for.
 ///
-/// The first three are the end of a channel, told by [`is_end`](Why::is_end): the peer will never answer again. The first
+/// Every error of this crate turns into it by `?`, without what it carries. The first three are the end of a channel, told by [`is_end`](Why::is_end): the peer will never answer again. The first
 /// end that is told stays: every later call on that end of the channel tells the same.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +54,26 @@ impl Why {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.text())
+    }
+}
+
+impl Error for Why {}
+
+impl From<RecvError> for Why {
+    fn from(error: RecvError) -> Why {
+        error.why
+    }
+}
+
+impl<T> From<SendError<T>> for Why {
+    fn from(error: SendError<T>) -> Why {
+        error.why
+    }
+}
+
+impl<I: Iterator> From<WriteError<I>> for Why {
+    fn from(error: WriteError<I>) -> Why {
+        error.why
     }
 }
 
@@ -217,12 +239,18 @@ impl<I: Iterator> Error for WriteError<I> {}
 /// The items that a failed write did not hand over, in order. See [`WriteError::into_rest`].
 pub struct Rest<I: Iterator> {
     head: std::vec::IntoIter<I::Item>,
+    /// An iterator that was on its way as a whole. In a mutex that is never locked, so that an error can be shared.
+    whole: Option<Mutex<Box<dyn Iterator<Item = I::Item> + Send>>>,
     tail: Option<I>,
 }
 
 impl<I: Iterator> Rest<I> {
-    pub(crate) fn new(head: Vec<I::Item>, tail: Option<I>) -> Self {
-        Self { head: head.into_iter(), tail }
+    pub(crate) fn new(
+        head: Vec<I::Item>,
+        whole: Option<Box<dyn Iterator<Item = I::Item> + Send>>,
+        tail: Option<I>,
+    ) -> Self {
+        Self { head: head.into_iter(), whole: whole.map(Mutex::new), tail }
     }
 }
 
@@ -230,13 +258,17 @@ impl<I: Iterator> Iterator for Rest<I> {
     type Item = I::Item;
 
     fn next(&mut self) -> Option<I::Item> {
-        self.head.next().or_else(|| self.tail.as_mut()?.next())
+        let next = self.head.next().or_else(|| self.whole.as_mut()?.get_mut().next());
+        next.or_else(|| self.tail.as_mut()?.next())
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let (low, high) = self.tail.as_ref().map_or((0, Some(0)), Iterator::size_hint);
-        let head = self.head.len();
-        (low.saturating_add(head), high.and_then(|high| high.checked_add(head)))
+        let whole = if self.whole.is_some() { (0, None) } else { (0, Some(0)) };
+        let tail = self.tail.as_ref().map_or((0, Some(0)), Iterator::size_hint);
+        [whole, tail].into_iter().fold((self.head.len(), Some(self.head.len())), |sum, hint| {
+            let high = sum.1.zip(hint.1).and_then(|(sum, hint)| sum.checked_add(hint));
+            (sum.0.saturating_add(hint.0), high)
+        })
     }
 }
 

@@ -3,10 +3,16 @@
 mod error;
 mod lockstep;
 pub mod op;
+mod pull;
 mod step;
+mod stream;
 mod sync;
 mod turn;
 mod wait;
 
 pub use error::{RecvError, Rest, SendError, Why, WriteError};
 pub use lockstep::{Client, IntoIter, IntoStream, Iter, Server, Stream, duplex, simplex};
+pub use stream::{
+    Ahead, AheadStream, Batch, Chunks, ChunksStream, IntoItems, IntoItemsStream, Items,
+    ItemsStream, Reader, Writer, stream,
+};

@@ -20,7 +20,7 @@ use std::task::Poll;
 
 use crate::error::{SendError, Why};
 use crate::step::Look;
-use crate::turn::{Answerer, Asker, Put, Sight, Tell, turn};
+use crate::turn::{Answerer, Asker, Put, Sight, turn};
 use crate::wait::Pace;
 
 mod iter;
@@ -210,7 +210,7 @@ impl<T, U> Server<T, U> {
                 return unsent(why, message);
             }
             match sight {
-                Sight::Mail => drop(half.take(Tell::Nobody)),
+                Sight::Mail => drop(half.take()),
                 Sight::Mine => {
                     if half.put(&mut message, Put::Firm, None) {
                         half.leave(Why::Closed);
@@ -243,26 +243,9 @@ impl<T, U> Server<T, U> {
 
     /// Takes the next demand.
     fn take_demand(&mut self, look: Look<'_>) -> Poll<Result<U, Why>> {
-        let half = &mut self.half;
-        loop {
-            let sight = half.look();
-            if let Some(why) = half.peer_end() {
-                return Poll::Ready(Err(why));
-            }
-            match sight {
-                Sight::Mine => return Poll::Ready(Err(Why::OutOfTurn)),
-                Sight::Mail => {
-                    if let Some(demand) = half.take(Tell::Nobody).and_then(Mail::up) {
-                        return Poll::Ready(Ok(demand));
-                    }
-                }
-                Sight::Put | Sight::Theirs => {
-                    if look.is_left_with(half) {
-                        return Poll::Pending;
-                    }
-                }
-            }
-        }
+        // What a client puts is a demand.
+        look.next_message(&mut self.half)
+            .map(|mail| mail.and_then(|mail| mail.up().ok_or(Why::OutOfTurn)))
     }
 }
 
@@ -456,7 +439,7 @@ impl<T, U> Client<T, U> {
         loop {
             match half.look() {
                 Sight::Mail => {
-                    if let Some(item) = half.take(Tell::Nobody).and_then(Mail::down) {
+                    if let Some(item) = half.take().and_then(Mail::down) {
                         return Poll::Ready(Ok(item));
                     }
                 }
@@ -514,7 +497,7 @@ impl<T> Client<T> {
     /// assert_eq!(client.iter().collect::<Vec<_>>(), [1, 2, 3]);
     /// ```
     pub fn iter(&mut self) -> Iter<'_, T> {
-        Iter { client: self }
+        Iter { pull: self }
     }
 
     /// The items as a [`futures_core::Stream`], up to the end of the channel. [`end`](Client::end) then tells how that came.
@@ -532,12 +515,12 @@ impl<T> Client<T> {
     /// # });
     /// ```
     pub fn stream(&mut self) -> Stream<'_, T> {
-        Stream { client: self }
+        Stream { pull: self }
     }
 
     /// This end as a [`futures_core::Stream`] of its items.
     pub fn into_stream(self) -> IntoStream<T> {
-        IntoStream { client: self }
+        IntoStream { pull: self }
     }
 }
 

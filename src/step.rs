@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use crate::error::Why;
-use crate::turn::{Half, Put};
+use crate::turn::{Half, Put, Sight};
 use crate::wait::{Pace, Who, with_parker};
 
 /// How a step is run.
@@ -21,6 +21,33 @@ pub(crate) struct Look<'w> {
 
 impl Look<'_> {
     const ONCE: Look<'static> = Look { waker: None, how: Put::Soft };
+
+    /// Takes the message that comes next, or tells that the peer has left. Out of turn if the turn is this party's own.
+    #[inline]
+    pub(crate) fn next_message<M, const ME: u32>(
+        self,
+        half: &mut Half<M, ME>,
+    ) -> Poll<Result<M, Why>> {
+        loop {
+            let sight = half.look();
+            if let Some(why) = half.peer_end() {
+                return Poll::Ready(Err(why));
+            }
+            match sight {
+                Sight::Mine => return Poll::Ready(Err(Why::OutOfTurn)),
+                Sight::Mail => {
+                    if let Some(message) = half.take() {
+                        return Poll::Ready(Ok(message));
+                    }
+                }
+                Sight::Put | Sight::Theirs => {
+                    if self.is_left_with(half) {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+    }
 
     /// Leaves the waker, if there is one, with a party that has nothing to do yet. `false`: it now has, and must look again.
     pub(crate) fn is_left_with<M, const ME: u32>(self, half: &mut Half<M, ME>) -> bool {

@@ -25,8 +25,8 @@
 //!
 //! Each party has in the word a flag `WAIT` (wake me at your next move), a flag `NEWS` (with another waker than before), and
 //! two bits `END` (it left, and why). A party only ever sets its own `WAIT` and `NEWS`, its peer clears them, and wakes,
-//! when it puts or leaves, or when it takes and says so (`Tell::Peer`). `END` is set once and stays. `NUDGE` asks the holder to
-//! put what it has; a put clears it.
+//! when it puts or leaves, or takes and says so (`take_telling`). `END` is set once and stays. `NUDGE` asks the holder to put what
+//! it has; a put clears it.
 //!
 //! The waker itself lies in the party's seat, behind a mutex that is locked only when the waker is another one: each side
 //! keeps a copy (`mine`, to compare; `theirs`, to wake), so that steady waiting touches no lock and counts no reference.
@@ -87,15 +87,6 @@ pub(crate) enum Put {
     Soft,
     /// Never withdrawn while the peer is there.
     Firm,
-}
-
-/// Whether a take is news for the peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tell {
-    /// Wake it if it waits.
-    Peer,
-    /// It waits for what comes next.
-    Nobody,
 }
 
 /// What a party sees when it looks.
@@ -323,23 +314,45 @@ impl<M, const ME: u32> Half<M, ME> {
         }
     }
 
-    /// Takes the peer's message, if one lies there.
+    /// Takes the peer's message, if one lies there. The peer, if it waits, waits for what comes next.
     #[inline]
-    pub(crate) fn take(&mut self, tell: Tell) -> Option<M> {
-        let told = if tell == Tell::Peer { Self::THEIR_WAIT | Self::THEIR_NEWS } else { 0 };
-        let is_firm = self.load() & WHOSE == Self::FIRM_BY_THEM;
-        if is_firm && (self.taken || tell == Tell::Nobody) {
+    pub(crate) fn take(&mut self) -> Option<M> {
+        if self.load() & WHOSE == Self::FIRM_BY_THEM {
             return (!mem::replace(&mut self.taken, true)).then(|| self.empty());
+        }
+        self.update(|word| {
+            (word & WHOSE == Self::SOFT_BY_THEM).then_some(word & !WHOSE | Self::HELD_BY_ME)
+        })?;
+        Some(self.empty())
+    }
+
+    /// Takes the peer's message, if one lies there, and lets it know. It is kept in `place` before the peer is woken, so that a
+    /// waker that panics cannot make it lost.
+    pub(crate) fn take_telling(&mut self, place: &mut Option<M>) -> bool {
+        if self.load() & WHOSE == Self::FIRM_BY_THEM && self.taken {
+            return false;
         }
         let old = self.update(|word| {
             let is_mail = matches!(word & WHOSE, whose if whose == Self::SOFT_BY_THEM || whose == Self::FIRM_BY_THEM);
-            is_mail.then_some(word & !(WHOSE | told) | Self::HELD_BY_ME)
-        })?;
-        let message = self.empty();
-        if tell == Tell::Peer {
-            self.wake(old);
-        }
-        Some(message)
+            is_mail.then_some(word & !(WHOSE | Self::THEIR_WAIT | Self::THEIR_NEWS) | Self::HELD_BY_ME)
+        });
+        let Some(old) = old else { return false };
+        *place = Some(self.empty());
+        self.wake(old);
+        true
+    }
+
+    /// Asks the peer, which has the turn, to put what it has, however little.
+    pub(crate) fn nudge(&mut self) {
+        _ = self.update(|word| {
+            let is_theirs = matches!(word & WHOSE, whose if whose == HELD | by(Self::PEER) || whose == Self::FIRM_BY_ME);
+            (is_theirs && word & NUDGE == 0).then_some(word | NUDGE)
+        });
+    }
+
+    /// Whether the peer had asked for what there is when this party last looked.
+    pub(crate) fn is_nudged(&self) -> bool {
+        self.seen & NUDGE != 0
     }
 
     /// Takes back what this party put, if the peer has not taken it; the turn is then this party's again.

@@ -1,21 +1,21 @@
-//! A client as an iterator, for threads, and as a stream, for tasks.
+//! A client as an iterator, and as a stream.
 
-use std::fmt;
-use std::iter::FusedIterator;
-use std::pin::Pin;
 use std::task::{Context, Poll};
-
-use futures_core::FusedStream;
 
 use super::Client;
 use crate::error::Why;
+use crate::pull::{self, Pull};
 use crate::step;
 
-impl<T> Client<T> {
-    fn next(&mut self) -> Option<T> {
+impl<T> Pull for Client<T> {
+    type Item = T;
+
+    #[inline]
+    fn wait_next(&mut self) -> Option<T> {
         self.recv().wait().ok()
     }
 
+    #[inline]
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
         let mut recv = self.recv();
         let polled = step::poll(&mut recv, context);
@@ -23,11 +23,19 @@ impl<T> Client<T> {
         recv.done = true;
         polled.map(Result::ok)
     }
+
+    fn unwait(&mut self) {
+        self.half.unwait();
+    }
+
+    fn end(&self) -> Option<Why> {
+        self.told
+    }
 }
 
 /// The items of a client, each awaited by blocking the thread. See [`Client::iter`].
 pub struct Iter<'a, T> {
-    pub(super) client: &'a mut Client<T>,
+    pub(super) pull: &'a mut Client<T>,
 }
 
 /// The items of a client, each awaited by blocking the thread. A client turns into it in a `for` loop.
@@ -42,91 +50,32 @@ pub struct Iter<'a, T> {
 /// assert_eq!(items.end(), Some(Why::Closed));
 /// ```
 pub struct IntoIter<T> {
-    client: Client<T>,
+    pull: Client<T>,
 }
 
 /// The items of a client, for a task. See [`Client::stream`].
 #[must_use = "a stream does nothing until it is polled"]
 pub struct Stream<'a, T> {
-    pub(super) client: &'a mut Client<T>,
+    pub(super) pull: &'a mut Client<T>,
 }
 
 /// The items of a client, for a task. See [`Client::into_stream`].
 #[must_use = "a stream does nothing until it is polled"]
 pub struct IntoStream<T> {
-    pub(super) client: Client<T>,
+    pub(super) pull: Client<T>,
 }
 
-macro_rules! iterator {
-    ($name:ident <$($lifetime:lifetime,)? T>) => {
-        impl<T> Iterator for $name<$($lifetime,)? T> {
-            type Item = T;
-
-            fn next(&mut self) -> Option<T> {
-                self.client.next()
-            }
-        }
-
-        impl<T> FusedIterator for $name<$($lifetime,)? T> {}
-    };
-}
-
-macro_rules! stream {
-    ($name:ident <$($lifetime:lifetime,)? T>) => {
-        impl<T> futures_core::Stream for $name<$($lifetime,)? T> {
-            type Item = T;
-
-            fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
-                self.client.poll_next(context)
-            }
-        }
-
-        impl<T> FusedStream for $name<$($lifetime,)? T> {
-            fn is_terminated(&self) -> bool {
-                self.client.end().is_some()
-            }
-        }
-    };
-}
-
-macro_rules! both {
-    ($name:ident <$($lifetime:lifetime,)? T>) => {
-        impl<T> $name<$($lifetime,)? T> {
-            /// How the channel ended, once the items have.
-            pub fn end(&self) -> Option<Why> {
-                self.client.end()
-            }
-        }
-
-        impl<T> fmt::Debug for $name<$($lifetime,)? T> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_tuple(stringify!($name)).field(&self.client).finish()
-            }
-        }
-    };
-}
-
-iterator!(Iter<'_, T>);
-iterator!(IntoIter<T>);
-stream!(Stream<'_, T>);
-stream!(IntoStream<T>);
-both!(Iter<'_, T>);
-both!(IntoIter<T>);
-both!(Stream<'_, T>);
-both!(IntoStream<T>);
-
-impl<T> Drop for Stream<'_, T> {
-    fn drop(&mut self) {
-        self.client.half.unwait();
-    }
-}
+pull::iterator!(Iter<'_, T>, T);
+pull::iterator!(IntoIter<T>, T);
+pull::stream!(Stream<'_, T>, T);
+pull::stream!(IntoStream<T>, T);
 
 impl<T> IntoIterator for Client<T> {
     type Item = T;
     type IntoIter = IntoIter<T>;
 
     fn into_iter(self) -> IntoIter<T> {
-        IntoIter { client: self }
+        IntoIter { pull: self }
     }
 }
 

@@ -6,7 +6,7 @@ use std::task::{Poll, ready};
 use super::{Client, Mail, Server};
 use crate::error::{RecvError, Rest, SendError, Why, WriteError};
 use crate::step::{Look, Step, operation};
-use crate::turn::{Answerer, Sight, Tell};
+use crate::turn::{Answerer, Sight};
 use crate::wait::Pace;
 
 /// Waits for a demand: see [`Server::demand`].
@@ -82,7 +82,7 @@ impl<T, U> Answer<T, U> {
                     self.is_put = false;
                 }
                 Sight::Mail => {
-                    let demand = half.take(Tell::Nobody).and_then(Mail::up);
+                    let demand = half.take().and_then(Mail::up);
                     if self.is_put && demand.is_some() {
                         self.is_put = false;
                         return Poll::Ready(demand.ok_or(Why::OutOfTurn));
@@ -169,7 +169,7 @@ operation!(impl['a, I: Iterator] SendAll<'a, I> => Result<(), WriteError<I>>, "S
 impl<I: Iterator> SendAll<'_, I> {
     fn fail(&mut self, why: Why) -> Result<(), WriteError<I>> {
         let unsent = self.answer.take_back(&mut self.server.half);
-        Err(WriteError::new(why, Rest::new(Vec::from_iter(unsent), self.items.take())))
+        Err(WriteError::new(why, Rest::new(Vec::from_iter(unsent), None, self.items.take())))
     }
 }
 
@@ -257,7 +257,7 @@ impl<T, U> Step for Ask<'_, T, U> {
                 }
                 self.is_put = false;
             } else if self.is_put && sight == Sight::Mail {
-                if let Some(item) = half.take(Tell::Nobody).and_then(Mail::down) {
+                if let Some(item) = half.take().and_then(Mail::down) {
                     self.is_put = false;
                     return Poll::Ready(Ok(item));
                 }

@@ -1,0 +1,487 @@
+//! `stream`: the reader says how much, the writer writes iterators, and a batch goes over at a time.
+//!
+//! Over `turn`: the reader puts a request, the writer takes it (it is then *in hand*) and fills the batch from what is written, in
+//! one write or in many; when there is enough it puts the answer, and the reader takes it. Who has which item:
+//!
+//! | an item is               | whose        | the writer fails, or its peer leaves | it leaves, or panics | the reader gives up |
+//! |--------------------------|--------------|--------------------------------------|----------------------|---------------------|
+//! | in the iterator          | the writer's | given back                           | dropped with it      | untouched           |
+//! | in the batch in hand     | the writer's | given back, before the others        | handed over          | handed over soon, for the next request |
+//! | in the slot, not taken   | the writer's | withdrawn, given back                | stays for the reader | stays for the next request |
+//! | taken                    | the reader's | —                                    | —                    | kept for the next request |
+//!
+//! A reader that gave up on a request, and now wants something else, withdraws it; if the writer has taken it, it *nudges* the
+//! writer, which then hands over what it has, however little, and the reader asks again for the rest.
+
+use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::thread;
+
+use crate::error::{SendError, Why};
+use crate::turn::{Answerer, Asker, Put, turn};
+use crate::wait::Pace;
+
+mod batch;
+mod feed;
+mod gather;
+mod iter;
+
+pub use batch::Batch;
+use batch::{BoxIter, Left};
+use feed::Feed;
+pub use feed::{Flush, SendOne, Write, WriteLocal};
+use gather::{Gather, Kind};
+pub use gather::{Read, ReadInto, ReadOnce, ReadOne};
+pub use iter::{
+    Ahead, AheadStream, Chunks, ChunksStream, IntoItems, IntoItemsStream, Items, ItemsStream,
+};
+
+/// What lies in the slot: a request on its way up, or an answer on its way down.
+enum Mail<T> {
+    Up(Request<T>),
+    Down(Answer<T>),
+}
+
+/// How much a reader wants, and the allocation for it.
+struct Request<T> {
+    want: Want,
+    batch: Vec<T>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Want {
+    /// One item.
+    One,
+    /// So many.
+    Exactly(usize),
+    /// What one write brings, at most so many.
+    Some(usize),
+    /// The whole of one write, as the writer's own iterator.
+    Write,
+}
+
+enum Answer<T> {
+    One(T),
+    Batch(Vec<T>),
+    Write(BoxIter<T>),
+}
+
+/// Creates a channel for batches on demand: the reader says how much, the writer just writes.
+///
+/// One sequence of items goes over. What the reader calls ([`recv`](Reader::recv), [`read`](Reader::read),
+/// [`read_once`](Reader::read_once), ...) and what the writer calls ([`send`](Writer::send), [`write`](Writer::write)) may be mixed
+/// as they like: every item comes out once, in order. Nothing is made before it is asked for.
+///
+/// ```
+/// use handover::stream;
+/// use std::thread;
+///
+/// let (mut writer, mut reader) = stream();
+/// let producer = thread::spawn(move || {
+///     writer.send(0).wait().unwrap();
+///     writer.write(1..10).wait().unwrap();
+///     writer.finish().unwrap();
+/// });
+/// assert_eq!(reader.recv().wait(), Ok(0));
+/// assert_eq!(reader.read(4).wait(), Ok(vec![1, 2, 3, 4]));
+/// assert_eq!(reader.read_all().wait(), Ok(vec![5, 6, 7, 8, 9]));
+/// producer.join().unwrap();
+/// ```
+pub fn stream<T>() -> (Writer<T>, Reader<T>) {
+    let (writer, reader) = turn();
+    let writer = Writer { half: writer, pace: Pace::new(), hand: None };
+    let reader = Reader {
+        half: reader,
+        pace: Pace::new(),
+        left: Left::default(),
+        arrived: None,
+        standing: None,
+        spare: Vec::new(),
+        told: None,
+        gave_empty: false,
+    };
+    (writer, reader)
+}
+
+/// The writing end of a channel for batches.
+///
+/// Dropping it hands over the batch in hand and tells the reader [`Why::Dropped`] (or [`Why::Panicked`], while unwinding);
+/// [`finish`](Writer::finish) tells it [`Why::Closed`].
+pub struct Writer<T> {
+    half: Answerer<Mail<T>>,
+    pace: Pace,
+    /// The request in hand, with the batch as far as it is filled.
+    hand: Option<Request<T>>,
+}
+
+impl<T> Writer<T> {
+    /// Writes one item. Done when the reader has taken it, or when it lies in the batch in hand that a request has begun.
+    ///
+    /// # Errors
+    ///
+    /// The end of the channel, if the reader has left; the item is in the error. What lies in the batch in hand stays there:
+    /// [`finish`](Writer::finish) gives it back.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it withdraws the item if the reader has not taken it; [`reclaim`](SendOne::reclaim) tells.
+    ///
+    /// ```
+    /// use handover::stream;
+    ///
+    /// let (mut writer, mut reader) = stream();
+    /// # pollster::block_on(async {
+    /// let write = async {
+    ///     writer.send('a').await.unwrap(); // in the batch in hand
+    ///     writer.send('b').await.unwrap(); // that is two
+    /// };
+    /// let ((), read) = futures_lite::future::zip(write, reader.read(2)).await;
+    /// assert_eq!(read.unwrap(), ['a', 'b']);
+    /// # });
+    /// ```
+    pub fn send(&mut self, item: T) -> SendOne<'_, T> {
+        SendOne { writer: self, feed: Feed::new(Some(item).into_iter(), None), done: false }
+    }
+
+    /// Writes the items of an iterator. It is pulled as they are asked for: one step a [`recv`](Reader::recv), `n` for a
+    /// [`read(n)`](Reader::read), at the reader itself under [`read_once`](Reader::read_once), to which the iterator itself goes over
+    /// (for which it must be `Send + 'static`; [`write_local`](Writer::write_local) asks for neither).
+    ///
+    /// Done when each item has been taken, or lies in the batch in hand that a request has begun. An empty iterator waits for a
+    /// request too, before it is found empty.
+    ///
+    /// # Errors
+    ///
+    /// The end of the channel, if the reader has left; with every item that was not taken, in order, those that already lay
+    /// in the batch in hand first. A reader that leaves is noticed between two items.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the iterator; what was pulled from it before is taken, or lies in the batch in hand.
+    ///
+    /// # Panics
+    ///
+    /// A panic of the iterator goes to who runs it: to the caller here, or to the reader of the [`Batch`]. The items before it
+    /// are handed over.
+    ///
+    /// ```
+    /// use handover::{Why, stream};
+    /// use std::thread;
+    ///
+    /// let (mut writer, mut reader) = stream();
+    /// let producer = thread::spawn(move || writer.write(1..).wait().unwrap_err());
+    /// assert_eq!(reader.read(3).wait(), Ok(vec![1, 2, 3]));
+    /// reader.close();
+    /// let error = producer.join().unwrap();
+    /// assert_eq!(error.why(), Why::Closed);
+    /// assert!(error.into_rest().take(2).eq([4, 5]));
+    /// ```
+    pub fn write<I>(&mut self, items: I) -> Write<'_, I::IntoIter>
+    where
+        I: IntoIterator<Item = T>,
+        I::IntoIter: Send + 'static,
+    {
+        Write {
+            writer: self,
+            feed: Feed::new(items.into_iter(), Some(|items| Box::new(items))),
+            done: false,
+        }
+    }
+
+    /// Writes the items of an iterator that borrows, or must stay on this thread. As [`write`](Writer::write), but under
+    /// [`read_once`](Reader::read_once) each item comes as a batch of one.
+    ///
+    /// ```
+    /// use handover::stream;
+    /// use std::thread;
+    ///
+    /// let words = "one two three".to_string();
+    /// let (mut writer, mut reader) = stream();
+    /// thread::scope(|scope| {
+    ///     scope.spawn(|| writer.write_local(words.split(' ')).wait().map(|()| writer.finish()));
+    ///     assert_eq!(reader.read_all().wait().unwrap(), ["one", "two", "three"]);
+    /// });
+    /// ```
+    pub fn write_local<I: IntoIterator<Item = T>>(
+        &mut self,
+        items: I,
+    ) -> WriteLocal<'_, I::IntoIter> {
+        WriteLocal { writer: self, feed: Feed::new(items.into_iter(), None), done: false }
+    }
+
+    /// Hands over the batch in hand, although it has fewer items than were asked for. Done when the reader has taken it; at once if
+    /// there is nothing in it.
+    ///
+    /// # Errors
+    ///
+    /// The end of the channel, if the reader has left. The items stay in the batch in hand: [`finish`](Writer::finish) gives
+    /// them back.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses nothing: what was not taken is in the batch in hand again.
+    ///
+    /// ```
+    /// use handover::stream;
+    ///
+    /// let (mut writer, mut reader) = stream();
+    /// # pollster::block_on(async {
+    /// let write = async {
+    ///     writer.write([1, 2]).await.unwrap();
+    ///     writer.flush().await.unwrap();
+    /// };
+    /// let ((), read) = futures_lite::future::zip(write, reader.read(100)).await;
+    /// assert_eq!(read.unwrap(), [1, 2]);
+    /// # });
+    /// ```
+    pub fn flush(&mut self) -> Flush<'_, T> {
+        Flush { writer: self, feed: Feed::empty(), is_begun: false, done: false }
+    }
+
+    /// Hands over the batch in hand, however short, and closes the channel: the reader is told [`Why::Closed`] after the items. Never
+    /// waits.
+    ///
+    /// # Errors
+    ///
+    /// The end of the channel, if the reader has left and items lay in the batch in hand; with them.
+    ///
+    /// ```
+    /// use handover::stream;
+    ///
+    /// let (mut writer, mut reader) = stream();
+    /// # pollster::block_on(async {
+    /// let write = async {
+    ///     writer.write([1, 2]).await.unwrap();
+    ///     writer.finish().unwrap();
+    /// };
+    /// let ((), read) = futures_lite::future::zip(write, reader.read(100)).await;
+    /// assert_eq!(read.unwrap(), [1, 2]);
+    /// # });
+    /// ```
+    pub fn finish(mut self) -> Result<(), SendError<Vec<T>>> {
+        let unsent = self.hand_over();
+        match (self.half.leave(Why::Closed), unsent) {
+            (Some(why), Some(items)) => Err(SendError::new(why, Some(items))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the reader has left. It may leave at any moment after a `false`; a `true` stays.
+    pub fn is_closed(&self) -> bool {
+        self.half.peer_end_now().is_some()
+    }
+
+    /// Puts what the batch in hand has for good. Gives it back if the reader has left.
+    fn hand_over(&mut self) -> Option<Vec<T>> {
+        let batch = self.hand.take().map(|hand| hand.batch).filter(|batch| !batch.is_empty())?;
+        let mut message = Some(Mail::Down(Answer::Batch(batch)));
+        // The request in hand makes it this end's turn.
+        _ = self.half.look();
+        self.half.put(&mut message, Put::Firm, None);
+        match message? {
+            Mail::Down(Answer::Batch(batch)) => Some(batch),
+            _ => None,
+        }
+    }
+}
+
+impl<T> Drop for Writer<T> {
+    fn drop(&mut self) {
+        let unsent = self.hand_over();
+        self.half.leave(if thread::panicking() { Why::Panicked } else { Why::Dropped });
+        drop(unsent);
+    }
+}
+
+impl<T> fmt::Debug for Writer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hand = self.hand.as_ref().map(|hand| (hand.want, hand.batch.len()));
+        f.debug_struct("Writer").field("half", &self.half).field("in_hand", &hand).finish()
+    }
+}
+
+impl<T> UnwindSafe for Writer<T> {}
+impl<T> RefUnwindSafe for Writer<T> {}
+
+/// The reading end of a channel for batches.
+///
+/// Dropping it tells the writer [`Why::Dropped`] (or [`Why::Panicked`], while unwinding); [`close`](Reader::close) tells it
+/// [`Why::Closed`].
+///
+/// After the end of a *finished* stream the first [`read`](Reader::read), [`read_into`](Reader::read_into) or
+/// [`read_all`](Reader::read_all) is empty, once. Every other call, and every one after a [`Why::Dropped`] or [`Why::Panicked`] end,
+/// gives the reason at once, and always again.
+pub struct Reader<T> {
+    half: Asker<Mail<T>>,
+    pace: Pace,
+    /// Items that came and were not asked for any more.
+    left: Left<T>,
+    /// An answer that was taken and not looked at yet.
+    arrived: Option<Mail<T>>,
+    /// What the request that stands is for.
+    standing: Option<Want>,
+    /// An allocation for the next request.
+    spare: Vec<T>,
+    told: Option<Why>,
+    gave_empty: bool,
+}
+
+impl<T> Reader<T> {
+    /// Waits for one item.
+    ///
+    /// # Errors
+    ///
+    /// The end of the channel, if the writer has left.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses nothing: an item that comes is for the next request, of whatever kind. So it is for all requests.
+    pub fn recv(&mut self) -> ReadOne<'_, T> {
+        ReadOne { reader: self, done: false }
+    }
+
+    /// Waits for `n` items, in one hand-over. Fewer come only at the end or at a [`flush`](Writer::flush); none for `read(0)`, at
+    /// once, and at the end of a finished stream, once.
+    ///
+    /// No memory is reserved for items that are not there.
+    ///
+    /// # Errors
+    ///
+    /// The end of the channel, if the writer has left and no item came before.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it, or running out of time, loses nothing: what was already filled is for the next request.
+    ///
+    /// ```
+    /// use handover::{Why, stream};
+    /// use std::thread;
+    ///
+    /// let (mut writer, mut reader) = stream();
+    /// thread::spawn(move || writer.write(0..5).wait().map(|()| writer.finish()));
+    /// assert_eq!(reader.read(3).wait().unwrap(), [0, 1, 2]);
+    /// assert_eq!(reader.read(3).wait().unwrap(), [3, 4]);
+    /// assert_eq!(reader.read(3).wait().unwrap(), []);
+    /// assert_eq!(reader.read(3).wait().unwrap_err().why(), Why::Closed);
+    /// ```
+    pub fn read(&mut self, n: usize) -> Read<'_, T> {
+        Read { reader: self, gather: Gather::new(Kind::Exactly(n)), done: false }
+    }
+
+    /// Waits for `n` items as [`read`](Reader::read) does, and appends them to `into`. Gives how many came.
+    ///
+    /// An empty vector's own allocation goes to the writer and comes back filled; so reading into one again and again allocates
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Reader::read).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`read`](Reader::read): `into` has then what it had before, though perhaps not its capacity.
+    ///
+    /// ```
+    /// use handover::stream;
+    /// use std::thread;
+    ///
+    /// let (mut writer, mut reader) = stream();
+    /// thread::spawn(move || writer.write(0..100).wait().map(|()| writer.finish()));
+    /// let mut batch = Vec::with_capacity(40);
+    /// let mut sum = 0;
+    /// while reader.read_into(40, &mut batch).wait().unwrap() > 0 {
+    ///     sum += batch.drain(..).sum::<i32>();
+    /// }
+    /// assert_eq!(sum, (0..100).sum());
+    /// ```
+    pub fn read_into<'a>(&'a mut self, n: usize, into: &'a mut Vec<T>) -> ReadInto<'a, T> {
+        ReadInto { reader: self, gather: Gather::new(Kind::Exactly(n)), into, done: false }
+    }
+
+    /// Waits for what one write brings, 1 to `n` items, without waiting for more; none for `read_some(0)`, at once.
+    ///
+    /// # Errors
+    ///
+    /// The end of the channel, if the writer has left.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`read`](Reader::read).
+    ///
+    /// ```
+    /// use handover::stream;
+    /// use std::thread;
+    ///
+    /// let (mut writer, mut reader) = stream();
+    /// thread::spawn(move || {
+    ///     writer.write([1, 2]).wait().unwrap();
+    ///     writer.write([3, 4, 5]).wait().unwrap();
+    /// });
+    /// assert_eq!(reader.read_some(100).wait().unwrap(), [1, 2]);
+    /// assert_eq!(reader.read_some(2).wait().unwrap(), [3, 4]);
+    /// assert_eq!(reader.read_some(2).wait().unwrap(), [5]);
+    /// ```
+    pub fn read_some(&mut self, n: usize) -> Read<'_, T> {
+        Read { reader: self, gather: Gather::new(Kind::Some(n)), done: false }
+    }
+
+    /// Waits for all items up to the end.
+    ///
+    /// # Errors
+    ///
+    /// The end of the channel, if the writer has left and no item came before.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`read`](Reader::read).
+    pub fn read_all(&mut self) -> Read<'_, T> {
+        Read { reader: self, gather: Gather::new(Kind::All), done: false }
+    }
+
+    /// Waits for one whole write: the writer's own iterator, which then runs here. What is left in a dropped [`Batch`] answers the next
+    /// request.
+    ///
+    /// # Errors
+    ///
+    /// The end of the channel, if the writer has left.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses nothing.
+    ///
+    /// ```
+    /// use handover::stream;
+    /// use std::thread;
+    ///
+    /// let (mut writer, mut reader) = stream();
+    /// thread::spawn(move || writer.write("a lazy iterator".chars().map(|c| c.to_ascii_uppercase())).wait());
+    /// let batch = reader.read_once().wait().unwrap();
+    /// assert_eq!(batch.take(6).collect::<String>(), "A LAZY");
+    /// assert_eq!(reader.recv().wait(), Ok(' ')); // the rest is not lost
+    /// ```
+    pub fn read_once(&mut self) -> ReadOnce<'_, T> {
+        ReadOnce { pace: self.pace, reader: Some(self), done: false }
+    }
+
+    /// How the channel ended, once a call on this end has told it.
+    pub fn end(&self) -> Option<Why> {
+        self.told
+    }
+
+    /// Closes the channel: the writer is told [`Why::Closed`], at once if it waits. Never waits itself.
+    pub fn close(mut self) {
+        self.half.leave(Why::Closed);
+    }
+}
+
+impl<T> fmt::Debug for Reader<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("half", &self.half)
+            .field("standing", &self.standing)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> UnwindSafe for Reader<T> {}
+impl<T> RefUnwindSafe for Reader<T> {}

@@ -1,0 +1,409 @@
+//! The reader's operations: asking, and gathering what comes.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::task::{Poll, ready};
+
+use super::{Answer, Batch, Mail, Reader, Request, Want};
+use crate::error::{RecvError, Why};
+use crate::step::{Look, Step, operation};
+use crate::turn::{Put, Sight};
+use crate::wait::Pace;
+
+impl<T> Reader<T> {
+    /// Asks for `want`, unless that is asked for already, and waits for the next answer. Tells with it whether it is the answer
+    /// to `want`, and not what a nudged writer had. With `ahead` it asks for as much again when it takes the answer.
+    ///
+    /// What is left must be used up.
+    fn fetch(
+        &mut self,
+        want: Want,
+        ahead: bool,
+        look: Look<'_>,
+    ) -> Poll<Result<(Answer<T>, bool), Why>> {
+        loop {
+            if let Some(answer) = self.arrived() {
+                return Poll::Ready(Ok((answer, self.standing.take() == Some(want))));
+            }
+            let half = &mut self.half;
+            let sight = half.look();
+            if sight == Sight::Mail && ahead {
+                self.arrived = half.take();
+                let is_wanted = self.standing.take() == Some(want);
+                if self.arrived.is_some() {
+                    self.spare = Vec::from(mem::take(&mut self.left.items));
+                    _ = self.ask(want, Look { waker: None, how: Put::Soft });
+                }
+                if let Some(answer) = self.arrived() {
+                    return Poll::Ready(Ok((answer, is_wanted)));
+                }
+            } else if sight == Sight::Mail {
+                _ = half.take_telling(&mut self.arrived);
+            } else if let Some(why) = half.peer_end() {
+                return Poll::Ready(Err(why));
+            } else if sight == Sight::Mine {
+                if self.ask(want, look) {
+                    return Poll::Pending;
+                }
+            } else {
+                if self.standing != Some(want) {
+                    // An earlier request was given up on.
+                    self.standing = None;
+                    if let Some(request) = half.withdraw() {
+                        self.recycle(request);
+                        continue;
+                    }
+                    half.nudge();
+                }
+                if look.is_left_with(&mut self.half) {
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    fn arrived(&mut self) -> Option<Answer<T>> {
+        match self.arrived.take()? {
+            Mail::Down(answer) => Some(answer),
+            Mail::Up(_) => None,
+        }
+    }
+
+    /// Puts a request; the turn must be this end's. `false` if the writer has left.
+    fn ask(&mut self, want: Want, look: Look<'_>) -> bool {
+        let mut request = Some(Mail::Up(Request { want, batch: mem::take(&mut self.spare) }));
+        let is_put = self.half.put(&mut request, look.how, look.waker);
+        match request {
+            None => self.standing = Some(want),
+            Some(request) => self.recycle(request),
+        }
+        is_put
+    }
+
+    fn recycle(&mut self, request: Mail<T>) {
+        if let Mail::Up(request) = request {
+            self.spare = request.batch;
+        }
+    }
+
+    /// Keeps what came for the requests to come.
+    fn keep(&mut self, answer: Answer<T>) {
+        match answer {
+            Answer::One(item) => self.left.items.push_back(item),
+            Answer::Batch(batch) if self.left.items.is_empty() => {
+                self.left.items = VecDeque::from(batch)
+            }
+            Answer::Batch(batch) => self.left.items.extend(batch),
+            Answer::Write(write) => self.left.write = Some(write),
+        }
+    }
+
+    /// The end, for a call that found nothing before it.
+    fn ended(&mut self, why: Why) -> Why {
+        self.told = Some(why);
+        why
+    }
+
+    /// The next item; whatever comes, `want` is what is asked for.
+    fn next_item(&mut self, want: Want, ahead: bool, look: Look<'_>) -> Poll<Result<T, Why>> {
+        loop {
+            if let Some(item) = self.left.next() {
+                return Poll::Ready(Ok(item));
+            }
+            match ready!(self.fetch(want, ahead, look)) {
+                Ok((Answer::One(item), _)) => return Poll::Ready(Ok(item)),
+                Ok((answer, _)) => self.keep(answer),
+                Err(why) => return Poll::Ready(Err(self.ended(why))),
+            }
+        }
+    }
+}
+
+/// What a gathering is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// So many, or as many as a flush or the end brings.
+    Exactly(usize),
+    /// At most so many, whatever one write brings.
+    Some(usize),
+    /// All up to the end.
+    All,
+}
+
+/// A batch on its way from the writer to who asked.
+pub(super) struct Gather<T> {
+    kind: Kind,
+    items: Vec<T>,
+}
+
+impl<T> Gather<T> {
+    pub(super) const fn new(kind: Kind) -> Self {
+        Self { kind, items: Vec::new() }
+    }
+
+    fn step(&mut self, reader: &mut Reader<T>, look: Look<'_>) -> Poll<Result<(), Why>> {
+        let n = match self.kind {
+            Kind::Exactly(n) | Kind::Some(n) => n,
+            Kind::All => usize::MAX,
+        };
+        loop {
+            let missing = n - self.items.len();
+            reader.left.move_to(&mut self.items, missing);
+            let missing = n - self.items.len();
+            if missing == 0 || (matches!(self.kind, Kind::Some(_)) && !self.items.is_empty()) {
+                return Poll::Ready(Ok(()));
+            }
+            let want = match self.kind {
+                Kind::Exactly(_) => Want::Exactly(missing),
+                Kind::Some(_) => Want::Some(missing),
+                Kind::All => Want::Exactly(usize::MAX),
+            };
+            match ready!(reader.fetch(want, false, look)) {
+                Ok((Answer::Batch(batch), is_wanted)) if batch.len() <= missing => {
+                    let is_flushed = is_wanted && batch.len() < missing && self.kind != Kind::All;
+                    if self.items.is_empty() {
+                        self.items = batch;
+                    } else {
+                        self.items.extend(batch);
+                    }
+                    if is_flushed && !self.items.is_empty() {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+                Ok((answer, _)) => reader.keep(answer),
+                Err(_) if !self.items.is_empty() => return Poll::Ready(Ok(())),
+                Err(Why::Closed) if !reader.gave_empty && !matches!(self.kind, Kind::Some(_)) => {
+                    reader.gave_empty = true;
+                    reader.ended(Why::Closed);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(why) => return Poll::Ready(Err(reader.ended(why))),
+            }
+        }
+    }
+
+    /// Gives up: what was gathered is for the next request.
+    fn put_back(&mut self, reader: &mut Reader<T>) {
+        reader.left.put_back(mem::take(&mut self.items).into_iter());
+    }
+}
+
+/// The parts of a step that are the same for all operations of a reader.
+macro_rules! reader_step {
+    () => {
+        fn expire(&mut self, why: Why) -> Self::Output {
+            self.withdraw();
+            Err(RecvError::new(why))
+        }
+
+        fn is_stirred(&self) -> bool {
+            self.reader.half.is_stirred()
+        }
+
+        fn is_peer_elsewhere(&mut self) -> bool {
+            self.reader.half.is_peer_elsewhere()
+        }
+
+        fn pace(&mut self) -> &mut Pace {
+            &mut self.reader.pace
+        }
+    };
+}
+
+/// Waits for one item: see [`Reader::recv`].
+#[must_use = "an operation does nothing until it is awaited or waited for"]
+pub struct ReadOne<'a, T> {
+    pub(super) reader: &'a mut Reader<T>,
+    pub(super) done: bool,
+}
+
+operation!(impl['a, T] ReadOne<'a, T> => Result<T, RecvError>, "Reader::recv");
+
+impl<T> Step for ReadOne<'_, T> {
+    type Output = Result<T, RecvError>;
+
+    fn step(&mut self, look: Look<'_>) -> Poll<Self::Output> {
+        self.reader.next_item(Want::One, false, look).map_err(RecvError::new)
+    }
+
+    fn withdraw(&mut self) {
+        self.reader.half.unwait();
+    }
+
+    reader_step!();
+}
+
+/// Waits for the next item of batches that are asked for ahead: what [`Ahead`](super::Ahead) does.
+pub(super) struct ReadAhead<'a, T> {
+    pub(super) reader: &'a mut Reader<T>,
+    pub(super) n: usize,
+}
+
+impl<T> Step for ReadAhead<'_, T> {
+    type Output = Result<T, RecvError>;
+
+    fn step(&mut self, look: Look<'_>) -> Poll<Self::Output> {
+        self.reader.next_item(Want::Exactly(self.n), true, look).map_err(RecvError::new)
+    }
+
+    fn withdraw(&mut self) {}
+
+    reader_step!();
+}
+
+/// Waits for a batch: see [`Reader::read`], [`Reader::read_some`] and [`Reader::read_all`].
+#[must_use = "an operation does nothing until it is awaited or waited for"]
+pub struct Read<'a, T> {
+    pub(super) reader: &'a mut Reader<T>,
+    pub(super) gather: Gather<T>,
+    pub(super) done: bool,
+}
+
+operation!(impl['a, T] Read<'a, T> => Result<Vec<T>, RecvError>, "Reader::read");
+
+impl<T> Read<'_, T> {
+    /// Polls no more, but leaves the waker.
+    pub(super) fn suspend(mut self) {
+        self.gather.put_back(self.reader);
+        self.done = true;
+    }
+}
+
+impl<T> Step for Read<'_, T> {
+    type Output = Result<Vec<T>, RecvError>;
+
+    fn step(&mut self, look: Look<'_>) -> Poll<Self::Output> {
+        let gathered = ready!(self.gather.step(self.reader, look));
+        Poll::Ready(gathered.map(|()| mem::take(&mut self.gather.items)).map_err(RecvError::new))
+    }
+
+    fn withdraw(&mut self) {
+        self.gather.put_back(self.reader);
+        self.reader.half.unwait();
+    }
+
+    reader_step!();
+}
+
+/// Waits for a batch in the caller's vector: see [`Reader::read_into`].
+#[must_use = "an operation does nothing until it is awaited or waited for"]
+pub struct ReadInto<'a, T> {
+    pub(super) reader: &'a mut Reader<T>,
+    pub(super) gather: Gather<T>,
+    pub(super) into: &'a mut Vec<T>,
+    pub(super) done: bool,
+}
+
+operation!(impl['a, T] ReadInto<'a, T> => Result<usize, RecvError>, "Reader::read_into");
+
+impl<T> ReadInto<'_, T> {
+    /// The caller's allocation, if it did not go away and come back filled.
+    fn give_back(&mut self) {
+        if self.into.capacity() == 0 {
+            mem::swap(self.into, &mut self.reader.spare);
+        }
+    }
+}
+
+impl<T> Step for ReadInto<'_, T> {
+    type Output = Result<usize, RecvError>;
+
+    fn step(&mut self, look: Look<'_>) -> Poll<Self::Output> {
+        if self.into.is_empty() && self.into.capacity() > self.reader.spare.capacity() {
+            // Two empty vectors: the caller's goes to the writer.
+            mem::swap(self.into, &mut self.reader.spare);
+        }
+        let gathered = ready!(self.gather.step(self.reader, look));
+        let items = &mut self.gather.items;
+        let n = items.len();
+        if self.into.is_empty() && n > 0 {
+            mem::swap(self.into, items);
+        } else {
+            self.into.append(items);
+        }
+        if items.capacity() > self.reader.spare.capacity() {
+            self.reader.spare = mem::take(items);
+        }
+        self.give_back();
+        Poll::Ready(gathered.map(|()| n).map_err(RecvError::new))
+    }
+
+    fn withdraw(&mut self) {
+        self.gather.put_back(self.reader);
+        self.reader.half.unwait();
+        self.give_back();
+    }
+
+    reader_step!();
+}
+
+/// Waits for a whole write: see [`Reader::read_once`].
+#[must_use = "an operation does nothing until it is awaited or waited for"]
+pub struct ReadOnce<'a, T> {
+    pub(super) reader: Option<&'a mut Reader<T>>,
+    pub(super) pace: Pace,
+    pub(super) done: bool,
+}
+
+operation!(impl['a, T] ReadOnce<'a, T> => Result<Batch<'a, T>, RecvError>, "Reader::read_once");
+
+impl<T> ReadOnce<'_, T> {
+    /// Whether a batch is there: what was left, or what comes.
+    fn fetch(reader: &mut Reader<T>, look: Look<'_>) -> Poll<Result<(), Why>> {
+        loop {
+            if reader.left.has_item() {
+                return Poll::Ready(Ok(()));
+            }
+            match ready!(reader.fetch(Want::Write, false, look)) {
+                Ok((Answer::Write(write), _)) => {
+                    // The only batch that may be empty: as it was written.
+                    reader.left.write = Some(write);
+                    return Poll::Ready(Ok(()));
+                }
+                Ok((answer, _)) => reader.keep(answer),
+                Err(why) => return Poll::Ready(Err(reader.ended(why))),
+            }
+        }
+    }
+}
+
+impl<'a, T> Step for ReadOnce<'a, T> {
+    type Output = Result<Batch<'a, T>, RecvError>;
+
+    fn step(&mut self, look: Look<'_>) -> Poll<Self::Output> {
+        let Some(reader) = self.reader.as_deref_mut() else { return Poll::Pending };
+        if let Err(why) = ready!(Self::fetch(reader, look)) {
+            return Poll::Ready(Err(RecvError::new(why)));
+        }
+        match self.reader.take() {
+            Some(reader) => {
+                reader.pace = self.pace;
+                Poll::Ready(Ok(Batch { reader }))
+            }
+            None => Poll::Pending,
+        }
+    }
+
+    fn expire(&mut self, why: Why) -> Self::Output {
+        self.withdraw();
+        Err(RecvError::new(why))
+    }
+
+    fn withdraw(&mut self) {
+        if let Some(reader) = &mut self.reader {
+            reader.half.unwait();
+        }
+    }
+
+    fn is_stirred(&self) -> bool {
+        self.reader.as_ref().is_some_and(|reader| reader.half.is_stirred())
+    }
+
+    fn is_peer_elsewhere(&mut self) -> bool {
+        self.reader.as_mut().is_some_and(|reader| reader.half.is_peer_elsewhere())
+    }
+
+    fn pace(&mut self) -> &mut Pace {
+        &mut self.pace
+    }
+}

@@ -1,0 +1,461 @@
+//! Runs every example and compares what it prints: with its own header, and for `words` with what grep counts.
+#![cfg(not(handover_loom))]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+use std::{env, fs, io, iter};
+
+/// The counting half of `words`, to try it against readers that fail.
+#[allow(dead_code)]
+#[path = "../examples/words.rs"]
+mod words_itself;
+
+/// No example may take longer, whatever else the machine does.
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn example(name: &str) -> Command {
+    // target/PROFILE/deps/examples-HASH is where this test is.
+    let test = env::current_exe().unwrap();
+    let profile = test.ancestors().nth(2).unwrap();
+    let program = profile.join("examples").join(format!("{name}{}", env::consts::EXE_SUFFIX));
+    assert!(
+        program.exists(),
+        "{name} is not built: `cargo test` does, or `cargo build --examples`"
+    );
+    Command::new(program)
+}
+
+struct Finished {
+    status: ExitStatus,
+    stdout: String,
+    stderr: String,
+}
+
+impl Finished {
+    /// What it printed, when all went well.
+    #[track_caller]
+    fn output(&self) -> &str {
+        assert!(self.status.success(), "{}: {}", self.status, self.stderr);
+        assert_eq!(self.stderr, "");
+        &self.stdout
+    }
+}
+
+/// Runs it to its end, or kills it when the time is up.
+#[track_caller]
+fn run(command: &mut Command) -> Finished {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let stdout = text_of(child.stdout.take().unwrap());
+    let stderr = text_of(child.stderr.take().unwrap());
+    let (stdout, stderr) = (in_time(&mut child, stdout), in_time(&mut child, stderr));
+    Finished { status: child.wait().unwrap(), stdout, stderr }
+}
+
+/// Does it on another thread, for who must not wait for ever.
+fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> mpsc::Receiver<T> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(work()));
+    receiver
+}
+
+fn text_of(from: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    aside(|| io::read_to_string(from).unwrap())
+}
+
+#[track_caller]
+fn in_time<T>(child: &mut Child, result: mpsc::Receiver<T>) -> T {
+    result.recv_timeout(LIMIT).unwrap_or_else(|error| {
+        child.kill().unwrap();
+        panic!("no output in time: {error}")
+    })
+}
+
+/// The last ```text block of a header: what the example says that it prints.
+fn promised(source: &str) -> String {
+    let header: Vec<_> = source.lines().map_while(|line| line.strip_prefix("//!")).collect();
+    let mut blocks = header.split(|line| line.trim() == "```").filter_map(|part| {
+        let start = part.iter().rposition(|line| line.trim() == "```text")?;
+        Some(part[start + 1..].iter().flat_map(|line| [line.trim_start(), "\n"]).collect())
+    });
+    blocks.next_back().expect("a block that tells what it prints")
+}
+
+macro_rules! prints_what_its_header_says {
+    ($($name:ident)*) => {$(
+        #[test]
+        fn $name() {
+            let source = include_str!(concat!("../examples/", stringify!($name), ".rs"));
+            assert_eq!(run(&mut example(stringify!($name))).output(), promised(source));
+        }
+    )*};
+}
+
+mod prints_what_its_header_says {
+    use super::*;
+
+    prints_what_its_header_says! { letters_numbers greetings delegate bridge }
+}
+
+mod words {
+    use super::*;
+
+    /// Larger than the buffers in which `words` reads: what is longer spans several.
+    const CHUNK: usize = 256 << 10;
+
+    fn words<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Finished {
+        run(example("words").args(args))
+    }
+
+    /// A directory of the files that are given, gone with the value.
+    fn tree<'a>(files: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        root
+    }
+
+    #[derive(Debug, PartialEq)]
+    struct Counted {
+        top: Vec<(String, u64)>,
+        files: u64,
+        skipped: u64,
+        words: u64,
+        distinct: u64,
+        bytes: u64,
+    }
+
+    /// All words below `dir`, from the JSON document.
+    fn count(dir: &Path) -> Counted {
+        parse(words([dir.as_os_str(), "--json".as_ref(), "--top=1000000000".as_ref()]).output())
+    }
+
+    fn parse(json: &str) -> Counted {
+        let document: serde_json::Value = serde_json::from_str(json).unwrap();
+        let number = |name: &str| document[name].as_u64().unwrap();
+        assert!(document["seconds"].as_f64().unwrap() > 0.0);
+        let keys: BTreeSet<_> = document.as_object().unwrap().keys().map(String::as_str).collect();
+        assert!(
+            keys.iter().eq(&["bytes", "distinct", "files", "seconds", "skipped", "top", "words"])
+        );
+        let top = document["top"].as_array().unwrap().iter();
+        let top = top.map(|entry| {
+            (entry["word"].as_str().unwrap().to_owned(), entry["count"].as_u64().unwrap())
+        });
+        Counted {
+            top: top.collect(),
+            files: number("files"),
+            skipped: number("skipped"),
+            words: number("words"),
+            distinct: number("distinct"),
+            bytes: number("bytes"),
+        }
+    }
+
+    /// The same from grep, over the files that should be counted.
+    fn count_with_grep(dir: &Path, files: &[&str], skipped: u64) -> Counted {
+        let paths: Vec<PathBuf> = files.iter().map(|file| dir.join(file)).collect();
+        let mut grep = Command::new("grep");
+        let found = run(grep.env("LC_ALL", "C").args(["-aohE", "[A-Za-z0-9_]+"]).args(&paths));
+        assert_eq!(found.stderr, "");
+        let mut counts = BTreeMap::<_, u64>::new();
+        for word in found.stdout.lines() {
+            *counts.entry(word.to_owned()).or_default() += 1;
+        }
+        let mut top: Vec<_> = counts.into_iter().collect();
+        top.sort_by_key(|(_, count)| u64::MAX - count);
+        Counted {
+            files: files.len() as u64,
+            skipped,
+            words: top.iter().map(|(_, count)| count).sum(),
+            distinct: top.len() as u64,
+            bytes: paths.iter().map(|path| path.metadata().unwrap().len()).sum(),
+            top,
+        }
+    }
+
+    /// Words of many lengths without a regular beat, so that buffers end anywhere in them.
+    fn prose(len: usize) -> Vec<u8> {
+        let mut seed = 1_u32;
+        let mut step = || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            seed >> 16
+        };
+        let mut text = Vec::new();
+        while text.len() < len {
+            let word = format!("w{}_{}", step() % 500, "x".repeat(step() as usize % 12));
+            text.extend_from_slice(word.as_bytes());
+            text.extend_from_slice([" ", "\n", "--", "\u{e9}"][step() as usize % 4].as_bytes());
+        }
+        text
+    }
+
+    fn text(words: &str) -> Vec<u8> {
+        words.into()
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn counts_what_grep_counts() {
+        let late_nul = [vec![b'n'; 8 << 10], text("\0 late nul")].concat();
+        let early_nul = [vec![b'n'; (8 << 10) - 1], text("\0 early nul")].concat();
+        let one_word = vec![b'W'; 3 * CHUNK + 17];
+        let root = tree([
+            ("plain", text("The cat, the dog; the_end 42 -- the\n")),
+            ("empty", vec![]),
+            ("no_newline_at_its_end", text("ends open")),
+            ("no_newline_at_its_start", text("starts open")),
+            ("latin_1", b"caf\xe9 na\xefve \xff\xfe the\x80the".to_vec()),
+            ("deep/er/and/deeper", text("down the well")),
+            ("prose", prose(5 * CHUNK)),
+            ("one_line", iter::repeat_n(text("on and on "), CHUNK / 4).flatten().collect()),
+            ("one_word", one_word),
+            ("exactly_a_head", vec![b'h'; 8 << 10]),
+            ("exactly_a_chunk", vec![b'c'; CHUNK]),
+            ("no_words", vec![b'-'; CHUNK + 1]),
+            ("late_nul", late_nul),
+            ("target_practice/in", text("not left out")),
+            (".hidden", text("not left out either")),
+            // From here on nothing counts.
+            ("early_nul", early_nul),
+            ("binary", b"\x7fELF\0\0\0 the".to_vec()),
+            ("target/left_out", text("the the")),
+            ("deep/target/debug/left_out", text("the the")),
+            (".git/left_out", text("the the")),
+            ("deep/.git/left_out", text("the the")),
+        ]);
+        std::os::unix::fs::symlink(root.path().join("plain"), root.path().join("link")).unwrap();
+        std::os::unix::fs::symlink(root.path(), root.path().join("deep/loop")).unwrap();
+        std::os::unix::fs::symlink("nowhere", root.path().join("dangling")).unwrap();
+        let files = [
+            "plain",
+            "empty",
+            "no_newline_at_its_end",
+            "no_newline_at_its_start",
+            "latin_1",
+            "deep/er/and/deeper",
+            "prose",
+            "one_line",
+            "one_word",
+            "exactly_a_head",
+            "exactly_a_chunk",
+            "no_words",
+            "late_nul",
+            "target_practice/in",
+            ".hidden",
+        ];
+        assert_eq!(count(root.path()), count_with_grep(root.path(), &files, 2));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn counts_words_wherever_a_buffer_ends() {
+        // One byte more before the same text each time: every word meets the end of a buffer.
+        for shift in 0..40 {
+            let root = tree([("file", [vec![b'-'; CHUNK - 30 + shift], prose(60)].concat())]);
+            assert_eq!(count(root.path()), count_with_grep(root.path(), &["file"], 0), "{shift}");
+        }
+    }
+
+    #[test]
+    fn never_joins_words_of_two_files() {
+        let names: Vec<_> = (0..300).map(|n| n.to_string()).collect();
+        let root = tree(names.iter().map(|name| (name.as_str(), text("word"))));
+        assert_eq!(count(root.path()).top, [("word".to_owned(), 300)]);
+    }
+
+    #[test]
+    fn an_empty_directory_has_no_words() {
+        let root = tree([]);
+        let nothing =
+            Counted { top: vec![], files: 0, skipped: 0, words: 0, distinct: 0, bytes: 0 };
+        assert_eq!(count(root.path()), nothing);
+        assert!(words([root.path()]).output().trim_start().starts_with("0 files\n"));
+    }
+
+    #[test]
+    fn a_file_can_be_named_itself() {
+        let root = tree([("target/file", text("one two one"))]);
+        assert_eq!(count(&root.path().join("target/file")).words, 3);
+        assert_eq!(count(&root.path().join("target")).words, 3);
+        assert_eq!(count(root.path()).words, 0);
+    }
+
+    #[test]
+    fn the_current_directory_is_the_default() {
+        let root = tree([("file", text("here"))]);
+        let found = run(example("words").arg("--json").current_dir(root.path()));
+        assert_eq!(parse(found.output()).top, [("here".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn prints_the_most_frequent_words_and_a_summary() {
+        let root = tree([("file", text("b a c b a d b")), ("binary", vec![0])]);
+        let found = words([root.path().as_os_str(), "--top".as_ref(), "3".as_ref()]);
+        let (exact, timed) = found.output().split_at(found.stdout.find("0.00 MiB").unwrap());
+        let lines: Vec<_> = exact.lines().map(str::trim).collect();
+        let expected = [
+            "3 b",
+            "2 a",
+            "1 c",
+            "",
+            "1 files",
+            "1 skipped files",
+            "7 words",
+            "4 distinct words",
+            "",
+        ];
+        assert_eq!(lines, expected);
+        let units: Vec<_> = timed.lines().map(|line| line.split_whitespace().nth(1)).collect();
+        assert_eq!(units, [Some("MiB"), Some("seconds"), Some("MiB/s")]);
+    }
+
+    #[test]
+    fn the_twenty_most_frequent_words_are_the_default() {
+        let root = tree([("file", (0..100).flat_map(|n| text(&format!("w{n:02} "))).collect())]);
+        let found = words([root.path()]);
+        let top: Vec<_> = found.output().lines().take_while(|line| !line.is_empty()).collect();
+        assert_eq!(top.len(), 20);
+        assert_eq!((top[0].trim(), top[19].trim()), ("1 w00", "1 w19")); // ties by word
+        let none = words([root.path().as_os_str(), "--top".as_ref(), "0".as_ref()]);
+        assert!(none.output().trim_start().starts_with("1 files\n"));
+    }
+
+    /// Not by permissions, which do not stop every user: by names that make the path too long to be opened.
+    #[cfg(unix)]
+    #[test]
+    fn names_and_skips_what_cannot_be_read() {
+        let root = tree([("readable", text("seen"))]);
+        let long = "d".repeat(200);
+        let mut deepest = root.path().canonicalize().unwrap();
+        let path_max = if cfg!(target_os = "linux") { 4096 } else { 1024 };
+        while deepest.as_os_str().len() + 1 + long.len() < path_max {
+            deepest.push(&long);
+        }
+        fs::create_dir_all(&deepest).unwrap();
+        let name = |kind: &str| format!("{kind}_{}", "n".repeat(230));
+        let (file, dir) = (name("file"), name("dir"));
+        let script = "echo unseen >\"$0\" && mkdir \"$1\"";
+        let made = run(Command::new("sh").args(["-c", script, &file, &dir]).current_dir(&deepest));
+        assert_eq!(made.output(), "");
+
+        let top = deepest.ancestors().find(|path| path.join("readable").exists()).unwrap();
+        let found = words([top.as_os_str(), "--json".as_ref()]);
+        assert!(found.status.success());
+        let counted = parse(&found.stdout);
+        assert_eq!(counted.top, [("seen".to_owned(), 1)]);
+        assert_eq!((counted.files, counted.skipped), (1, 2));
+        assert_eq!(found.stderr.lines().count(), 2, "{}", found.stderr);
+        assert!(found.stderr.contains(&file) && found.stderr.contains(&dir), "{}", found.stderr);
+    }
+
+    #[test]
+    fn bad_arguments_are_one_line_and_status_2() {
+        let root = tree([]);
+        let nowhere = root.path().join("nowhere");
+        let cases: [&[&OsStr]; 8] = [
+            &[nowhere.as_ref()],
+            &["--frequent".as_ref()],
+            &["-x".as_ref()],
+            &["--top".as_ref()],
+            &["--top=many".as_ref()],
+            &["--top=-1".as_ref()],
+            &["--json=yes".as_ref()],
+            &[root.path().as_ref(), root.path().as_ref()],
+        ];
+        for args in cases {
+            let found = words(args);
+            assert_eq!(found.status.code(), Some(2), "{args:?}");
+            assert_eq!(found.stdout, "", "{args:?}");
+            assert_eq!(found.stderr.lines().count(), 1, "{args:?}: {}", found.stderr);
+            assert!(found.stderr.starts_with("words: "), "{args:?}: {}", found.stderr);
+        }
+    }
+
+    #[test]
+    fn help_tells_every_option() {
+        let help = words(["--help"]);
+        for option in ["DIR", "--top N", "--json", "--help"] {
+            assert!(help.output().contains(option), "{option}");
+        }
+    }
+
+    #[test]
+    fn ends_quietly_when_its_reader_has_seen_enough() {
+        // More output than a pipe holds: it is still being written when the reader goes.
+        let root = tree([("file", (0..100_000).flat_map(|n| text(&format!("w{n} "))).collect())]);
+        let mut words = example("words");
+        words.arg(root.path()).arg("--top=100000").stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = words.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = aside(move || lines.next().unwrap().unwrap());
+        assert_eq!(in_time(&mut child, first).trim(), "1 w0");
+        let stderr = text_of(child.stderr.take().unwrap());
+        assert_eq!(in_time(&mut child, stderr), "");
+        assert!(child.wait().unwrap().success());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn output_that_cannot_be_written_is_an_error() {
+        let root = tree([("file", text("word"))]);
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut child =
+            example("words").arg(root.path()).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = text_of(child.stderr.take().unwrap());
+        let stderr = in_time(&mut child, stderr);
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert_eq!(child.wait().unwrap().code(), Some(1));
+    }
+
+    mod a_count_is_complete_or_an_error {
+        use crate::words_itself::{Chunk, Tally, count};
+        use crate::{LIMIT, aside};
+        use handover::{Server, Why, duplex};
+        use std::panic;
+
+        /// Counts what `reader` hands over: the files by the last tally.
+        fn count_from(reader: fn(Server<Chunk, Vec<u8>>)) -> Result<u64, Why> {
+            let (server, client) = duplex();
+            let _reader = aside(move || reader(server));
+            let counted = aside(|| pollster::block_on(count(client, |_| {})));
+            counted.recv_timeout(LIMIT).expect("an end").map(|(_, tally)| tally.files)
+        }
+
+        fn chunk(files: u64) -> Chunk {
+            Chunk { text: b"some words".into(), tally: Tally { files, ..Tally::default() } }
+        }
+
+        #[test]
+        fn finished() {
+            let files = count_from(|mut server| {
+                server.exchange(chunk(1)).wait().unwrap();
+                server.finish_with(chunk(2)).unwrap();
+            });
+            assert_eq!(files, Ok(2));
+        }
+
+        #[test]
+        fn gone_without_a_word() {
+            let files = count_from(|mut server| drop(server.exchange(chunk(1)).wait()));
+            assert_eq!(files, Err(Why::Dropped));
+        }
+
+        #[test]
+        fn panicked() {
+            let files = count_from(|mut server| {
+                server.exchange(chunk(1)).wait().unwrap();
+                panic::resume_unwind(Box::new("quietly"));
+            });
+            assert_eq!(files, Err(Why::Panicked));
+        }
+    }
+}
