@@ -16,7 +16,7 @@
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
 use crate::error::{SendError, Why};
 use crate::step::Look;
@@ -420,6 +420,18 @@ impl<T, U> Client<T, U> {
     /// ```
     pub fn close(mut self) {
         self.half.leave(Why::Closed);
+    }
+
+    /// Says that `waker` drives the server too: see `Half::drive_peer_with`.
+    #[inline]
+    pub(crate) fn drive_server_with(&mut self, waker: &Waker) {
+        self.half.drive_peer_with(waker);
+    }
+
+    /// Whether a wake-up was left to that driver.
+    #[inline]
+    pub(crate) fn takes_owed_wake(&mut self) -> bool {
+        self.half.takes_owed_wake()
     }
 
     /// The end, or what a `finish_with` left.

@@ -20,7 +20,7 @@ pub(crate) struct Look<'w> {
 }
 
 impl Look<'_> {
-    const ONCE: Look<'static> = Look { waker: None, how: Put::Soft };
+    pub(crate) const ONCE: Look<'static> = Look { waker: None, how: Put::Soft };
 
     /// Takes the message that comes next, or tells that the peer has left. Out of turn if the turn is this party's own.
     #[inline]

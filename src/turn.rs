@@ -143,6 +143,10 @@ pub(crate) struct Half<M, const ME: u32> {
     unannounced: bool,
     /// The peer's waker, as last announced.
     theirs: Option<Waker>,
+    /// The waker of whoever polls the peer: this party's own driver, which does so next and need not be told.
+    driver: Option<Waker>,
+    /// A wake-up was left to the driver.
+    owes_wake: bool,
     /// The thread on which this party last waited.
     place: usize,
 }
@@ -185,6 +189,8 @@ impl<M, const ME: u32> Half<M, ME> {
             mine: None,
             unannounced: false,
             theirs: None,
+            driver: None,
+            owes_wake: false,
             place: 0,
         }
     }
@@ -383,6 +389,21 @@ impl<M, const ME: u32> Half<M, ME> {
         true
     }
 
+    /// Says that whoever drives this party with `waker` polls the peer too, after each of this party's steps: if the peer waits with the
+    /// same waker, it is not woken.
+    #[inline]
+    pub(crate) fn drive_peer_with(&mut self, waker: &Waker) {
+        if !self.driver.as_ref().is_some_and(|driver| driver.will_wake(waker)) {
+            self.driver = Some(waker.clone());
+        }
+    }
+
+    /// Whether a wake-up was left to the driver since the last call.
+    #[inline]
+    pub(crate) fn takes_owed_wake(&mut self) -> bool {
+        mem::take(&mut self.owes_wake)
+    }
+
     /// No longer waits: a later move of the peer wakes nobody.
     pub(crate) fn unwait(&mut self) {
         _ = self.update(|word| (word & Self::MY_WAIT != 0).then_some(word & !Self::MY_WAIT));
@@ -453,7 +474,11 @@ impl<M, const ME: u32> Half<M, ME> {
         }
         if old & Self::THEIR_WAIT != 0 {
             if let Some(theirs) = &self.theirs {
-                theirs.wake_by_ref();
+                if self.driver.as_ref().is_some_and(|driver| driver.will_wake(theirs)) {
+                    self.owes_wake = true;
+                } else {
+                    theirs.wake_by_ref();
+                }
             }
         }
     }

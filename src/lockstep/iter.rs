@@ -20,7 +20,7 @@ impl<T> Pull for Client<T> {
         let mut recv = self.recv();
         let polled = step::poll(&mut recv, context);
         // Pending, the waker stays: the stream goes on waiting without the operation.
-        recv.done = true;
+        recv.detach();
         polled.map(Result::ok)
     }
 

@@ -307,6 +307,14 @@ pub struct Recv<'a, T, U> {
 
 operation!(impl['a, T, U] Recv<'a, T, U> => Result<T, RecvError>, "Client::recv");
 
+impl<T, U> Recv<'_, T, U> {
+    /// Lets go of it without taking its waker back: another one goes on waiting.
+    #[inline]
+    pub(crate) fn detach(mut self) {
+        self.done = true;
+    }
+}
+
 impl<T, U> Step for Recv<'_, T, U> {
     type Output = Result<T, RecvError>;
 
