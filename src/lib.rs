@@ -1,4 +1,70 @@
 //! Rendezvous channels between threads and tasks, in which nothing is buffered and nothing is lost.
+//!
+//! Code that is pushed meets code that pulls: a blocking parser feeds an async response, an async source feeds blocking code,
+//! two threads or two tasks take turns. Two ideas carry all of it.
+//!
+//! 1. **A method describes an operation; the caller then says how to wait for it**: `op.await`, `op.wait()`,
+//!    `op.wait_timeout(d)`, `op.wait_deadline(t)` or `op.now()`. So no end has a blocking and an async twin: any end works on a
+//!    thread and in a task, on any executor, and may change between two operations. See [`op`].
+//! 2. **Everything is one alternation: a demand goes up, an answer comes down.** A value is always owned by one side. Throughput
+//!    comes from larger answers (a batch, a whole iterator), never from a queue.
+//!
+//! ```
+//! use handover::{Why, simplex};
+//! use std::thread;
+//!
+//! let (mut server, mut client) = simplex();
+//!
+//! // A blocking producer on a thread ...
+//! thread::spawn(move || {
+//!     for line in "to be\nor not".lines() {
+//!         if server.send(line.len()).wait().is_err() {
+//!             return; // the consumer has left
+//!         }
+//!     }
+//!     server.finish();
+//! });
+//!
+//! // ... and a consumer in a task.
+//! pollster::block_on(async {
+//!     let mut total = 0;
+//!     let end = loop {
+//!         match client.recv().await {
+//!             Ok(length) => total += length,
+//!             Err(end) => break end.why(),
+//!         }
+//!     };
+//!     assert_eq!((total, end), (11, Why::Closed)); // not Dropped: that was all
+//! });
+//! ```
+//!
+//! # Which one
+//!
+//! | need | take |
+//! |---|---|
+//! | take turns, one value a turn; `send` is `yield` | [`simplex`] |
+//! | take turns, and answer questions | [`duplex`] |
+//! | many items, as many at a time as the reader says | [`stream`] |
+//! | an iterator or a stream of an async routine, without a thread | [`generate`] |
+//! | an iterator or a stream of a blocking routine, on a thread | [`produce`], [`produce_in`] |
+//!
+//! # What holds
+//!
+//! * **True hand-over.** A send is `Ok` if and only if a receive has returned that very value, or is about to in the same call.
+//!   (A [`Writer`]'s `Ok` means accepted: taken, or in the batch that a request has begun.) The one thing that lies in a channel
+//!   without an owner is what [`finish`](Writer::finish) and [`finish_with`](Server::finish_with) leave for a peer that is still there.
+//! * **Nothing lost.** Any operation may be dropped, or run out of time, at any moment: a receiving one loses nothing, a sending one
+//!   is withdrawn or delivered, and `reclaim()` or the error tells which, with the value.
+//! * **The end is one thing**: [`Why::Closed`], [`Why::Dropped`] and [`Why::Panicked`] are told apart, so that a stream that was cut
+//!   short is not taken for a complete one. What was handed over before the end comes before it.
+//! * **No user code runs under a lock**: wakers, destructors and iterators may use the same channel, or panic.
+//! * **Waiting is cheap**: an end spins only while that lately paid, and then parks.
+//!
+//! Values need be neither `'static` nor `Clone`, `Debug` or `Unpin`; ends can be sent to other threads if the values can.
+//!
+//! # Panics
+//!
+//! A finished operation that is polled again panics, with its name. Nothing else does, but for what user code panics in.
 
 mod error;
 mod lockstep;
@@ -21,3 +87,8 @@ pub use stream::{
     Ahead, AheadStream, Batch, Chunks, ChunksStream, IntoItems, IntoItemsStream, Items,
     ItemsStream, Reader, Writer, stream,
 };
+
+/// The code of the README is tested with the rest.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

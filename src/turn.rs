@@ -422,11 +422,11 @@ impl<M, const ME: u32> Half<M, ME> {
             let kept = word & !(WHOSE | Self::THEIR_WAIT | Self::THEIR_NEWS | Self::MY_WAIT);
             Some(kept | whose | end_code(why) << shift(ME))
         })?;
-        if self.mine.take().is_some() {
-            let mine = self.shared.seats[ME as usize].lock().take();
-            drop(mine);
-        }
         self.wake(old);
+        if let Some(mine) = self.mine.take() {
+            let seated = self.shared.seats[ME as usize].lock().take();
+            drop((mine, seated));
+        }
         end_of(old, Self::PEER)
     }
 
@@ -469,9 +469,8 @@ impl<M, const ME: u32> Half<M, ME> {
     /// Wakes the peer if it waited in the word `old`, from which this party has cleared its flags.
     #[inline]
     fn wake(&mut self, old: u32) {
-        if old & Self::THEIR_NEWS != 0 {
-            self.learn_waker();
-        }
+        // Dropped last: it may panic, and then the peer is already awake.
+        let _outdated = if old & Self::THEIR_NEWS != 0 { self.learn_waker() } else { None };
         if old & Self::THEIR_WAIT != 0 {
             if let Some(theirs) = &self.theirs {
                 if self.driver.as_ref().is_some_and(|driver| driver.will_wake(theirs)) {
@@ -483,12 +482,11 @@ impl<M, const ME: u32> Half<M, ME> {
         }
     }
 
+    /// Takes the waker from the peer's seat. Gives the one before.
     #[cold]
-    fn learn_waker(&mut self) {
+    fn learn_waker(&mut self) -> Option<Waker> {
         let news = self.shared.seats[Self::PEER as usize].lock().take();
-        if news.is_some() {
-            drop(mem::replace(&mut self.theirs, news));
-        }
+        if news.is_some() { mem::replace(&mut self.theirs, news) } else { None }
     }
 }
 

@@ -250,7 +250,7 @@ impl<T, U> Step for Ask<'_, T, U> {
         loop {
             let half = &mut self.client.half;
             let sight = half.look();
-            if !self.is_put && sight == Sight::Mine && half.peer_end().is_none() {
+            if self.demand.is_some() && sight == Sight::Mine && half.peer_end().is_none() {
                 self.is_put = true;
                 if half.put(&mut self.demand, look.how, look.waker) {
                     return Poll::Pending;

@@ -1,0 +1,286 @@
+//! What the types promise, and what they do not ask of values. Mostly it is enough that this compiles.
+
+use std::cell::{Cell, RefCell};
+use std::error::Error;
+use std::future::Future;
+use std::marker::PhantomPinned;
+use std::panic::{RefUnwindSafe, UnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use futures_core::{FusedStream, Stream as AnyStream};
+use handover::{
+    Client, IntoIter, IntoStream, Iter, RecvError, Rest, SendError, Server, Stream, Why,
+    WriteError, duplex, op, simplex,
+};
+use static_assertions::{assert_impl_all, assert_not_impl_any};
+
+/// Goes to other threads, but is not shared by them.
+type Unshared = Cell<u8>;
+/// Stays on its thread.
+type Local = Rc<u8>;
+/// Neither `Clone` nor `Debug` nor `Unpin`.
+struct Pinned(u8, #[allow(dead_code)] PhantomPinned);
+
+type Items<T> = std::vec::IntoIter<T>;
+
+// Ends go where their values go; `T: Sync` is never asked for.
+assert_impl_all!(Server<Unshared, Unshared>: Send, Sync);
+assert_impl_all!(Client<Unshared, Unshared>: Send, Sync);
+assert_impl_all!(IntoIter<Unshared>: Send, Sync);
+assert_impl_all!(IntoStream<Unshared>: Send, Sync);
+assert_impl_all!(Iter<'static, Unshared>: Send);
+assert_impl_all!(Stream<'static, Unshared>: Send);
+assert_not_impl_any!(Server<Local>: Send, Sync);
+assert_not_impl_any!(Server<u8, Local>: Send, Sync);
+assert_not_impl_any!(Client<Local>: Send, Sync);
+assert_not_impl_any!(Client<u8, Local>: Send, Sync);
+assert_not_impl_any!(IntoIter<Local>: Send, Sync);
+assert_not_impl_any!(IntoStream<Local>: Send, Sync);
+assert_not_impl_any!(Iter<'static, Local>: Send, Sync);
+assert_not_impl_any!(Stream<'static, Local>: Send, Sync);
+
+// One end is one party.
+assert_not_impl_any!(Server<u8>: Clone, Copy);
+assert_not_impl_any!(Client<u8>: Clone, Copy);
+
+// Whatever they carry, they are not pinned themselves, and a panic leaves them whole.
+assert_impl_all!(Server<Pinned, Pinned>: Unpin, UnwindSafe, RefUnwindSafe);
+assert_impl_all!(Client<Pinned, Pinned>: Unpin, UnwindSafe, RefUnwindSafe);
+assert_impl_all!(Server<RefCell<u8>, Local>: Unpin, UnwindSafe, RefUnwindSafe);
+assert_impl_all!(Client<RefCell<u8>, Local>: Unpin, UnwindSafe, RefUnwindSafe);
+assert_impl_all!(IntoIter<Pinned>: Unpin, UnwindSafe, RefUnwindSafe);
+assert_impl_all!(IntoStream<Pinned>: Unpin, UnwindSafe, RefUnwindSafe);
+assert_impl_all!(Iter<'static, Pinned>: Unpin);
+assert_impl_all!(Stream<'static, Pinned>: Unpin);
+
+// Operations.
+assert_impl_all!(op::Demand<'static, Unshared, Unshared>: Future<Output = Result<Unshared, RecvError>>, Send);
+assert_impl_all!(op::Exchange<'static, Unshared, Unshared>: Future<Output = Result<Unshared, SendError<Unshared>>>, Send);
+assert_impl_all!(op::SendAll<'static, Items<Unshared>>: Future<Output = Result<(), WriteError<Items<Unshared>>>>, Send);
+assert_impl_all!(op::Ask<'static, Unshared, Unshared>: Future<Output = Result<Unshared, SendError<Unshared>>>, Send);
+assert_impl_all!(op::Recv<'static, Unshared, Unshared>: Future<Output = Result<Unshared, RecvError>>, Send);
+assert_impl_all!(op::Demand<'static, Pinned, Pinned>: Unpin, Send);
+assert_impl_all!(op::Exchange<'static, Pinned, Pinned>: Unpin, Send);
+assert_impl_all!(op::SendAll<'static, Items<Pinned>>: Unpin, Send);
+assert_impl_all!(op::Ask<'static, Pinned, Pinned>: Unpin, Send);
+assert_impl_all!(op::Recv<'static, Pinned, Pinned>: Unpin, Send);
+assert_not_impl_any!(op::Demand<'static, u8, Local>: Send);
+assert_not_impl_any!(op::Demand<'static, Local, u8>: Send);
+assert_not_impl_any!(op::Exchange<'static, u8, Local>: Send);
+assert_not_impl_any!(op::Exchange<'static, Local, u8>: Send);
+assert_not_impl_any!(op::SendAll<'static, Items<Local>>: Send);
+assert_not_impl_any!(op::Ask<'static, u8, Local>: Send);
+assert_not_impl_any!(op::Ask<'static, Local, u8>: Send);
+assert_not_impl_any!(op::Recv<'static, u8, Local>: Send);
+assert_not_impl_any!(op::Recv<'static, Local, u8>: Send);
+
+// Iterators and streams.
+assert_impl_all!(Iter<'static, Pinned>: Iterator<Item = Pinned>, std::iter::FusedIterator);
+assert_impl_all!(IntoIter<Pinned>: Iterator<Item = Pinned>, std::iter::FusedIterator);
+assert_impl_all!(Stream<'static, Pinned>: AnyStream<Item = Pinned>, FusedStream);
+assert_impl_all!(IntoStream<Pinned>: AnyStream<Item = Pinned>, FusedStream);
+assert_impl_all!(Client<Pinned>: IntoIterator<Item = Pinned, IntoIter = IntoIter<Pinned>>);
+assert_impl_all!(&'static mut Client<Pinned>: IntoIterator<Item = Pinned, IntoIter = Iter<'static, Pinned>>);
+
+// Errors are values like others, and `Box<dyn Error + Send + Sync>` takes them.
+assert_impl_all!(Why: Copy, Eq, std::hash::Hash, Send, Sync, Unpin, UnwindSafe, RefUnwindSafe);
+assert_impl_all!(RecvError: Error, Copy, Eq, Send, Sync, Unpin, UnwindSafe, RefUnwindSafe);
+assert_impl_all!(SendError<u8>: Error, Send, Sync, Unpin, UnwindSafe, RefUnwindSafe);
+assert_impl_all!(SendError<Pinned>: Error);
+assert_impl_all!(SendError<Unshared>: Send);
+assert_not_impl_any!(SendError<Local>: Send);
+assert_impl_all!(WriteError<Items<u8>>: Error, Send, Sync);
+assert_impl_all!(WriteError<Items<Pinned>>: Error);
+assert_impl_all!(Rest<Items<Unshared>>: Iterator<Item = Unshared>, Send);
+assert_not_impl_any!(WriteError<Items<Local>>: Send);
+assert_not_impl_any!(Rest<Items<Local>>: Send);
+
+/// Ends and operations are cheap to move: a few words beside the value.
+#[test]
+fn sizes() {
+    fn is_small<T>(besides: usize) {
+        let (name, size) = (std::any::type_name::<T>(), size_of::<T>());
+        assert!(size <= 96 + besides, "{name}: {size} bytes");
+    }
+    is_small::<Server<[u8; 4096]>>(0);
+    is_small::<Client<[u8; 4096]>>(0);
+    is_small::<op::Demand<'_, [u8; 4096], ()>>(0);
+    is_small::<op::Recv<'_, u8, u8>>(0);
+    is_small::<op::Exchange<'_, [u8; 4096], ()>>(4096);
+    is_small::<op::Ask<'_, (), [u8; 4096]>>(4096);
+    assert!(size_of::<RecvError>() <= 8);
+}
+
+/// Runs `test`, and ends the process when it hangs.
+fn with_watchdog<R>(test: impl FnOnce() -> R) -> R {
+    let (done, watched) = mpsc::channel::<()>();
+    thread::spawn(move || {
+        if watched.recv_timeout(Duration::from_secs(60)) == Err(mpsc::RecvTimeoutError::Timeout) {
+            eprintln!("a test hangs");
+            std::process::abort();
+        }
+    });
+    let result = test();
+    drop(done);
+    result
+}
+
+/// Two values each way between two threads.
+fn between_threads<T: Send, U: Send>(
+    make: impl Fn(u8) -> (T, U) + Sync,
+    check: impl Fn(u8, &T, &U) + Sync,
+) {
+    with_watchdog(|| {
+        let (mut server, mut client) = duplex::<T, U>();
+        thread::scope(|scope| {
+            let (make, check) = (&make, &check);
+            scope.spawn(move || {
+                let first = server.demand().wait().unwrap();
+                check(0, &make(0).0, &first);
+                let Ok(second) = server.exchange(make(0).0).wait() else { panic!("no second") };
+                check(1, &make(1).0, &second);
+                assert!(server.finish_with(make(1).0).is_ok());
+            });
+            for round in 0..2 {
+                let Ok(answer) = client.exchange(make(round).1).wait() else { panic!("no answer") };
+                check(round, &answer, &make(round).1);
+            }
+        });
+    });
+}
+
+#[test]
+fn borrowed_values_in_scoped_threads() {
+    let words = [String::from("zero"), String::from("one")];
+    let expected = words.clone();
+    between_threads::<&str, &[String]>(
+        |round| (&words[usize::from(round)], &words[usize::from(round)..]),
+        |round, down, up| {
+            assert_eq!(*down, expected[usize::from(round)]);
+            assert_eq!(*up, &expected[usize::from(round)..]);
+        },
+    );
+}
+
+#[test]
+fn mutably_borrowed_values_come_back() {
+    let mut numbers = [1, 2, 3];
+    with_watchdog(|| {
+        let (mut server, mut client) = duplex::<&mut i32, &mut i32>();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                let mut demand = server.demand().wait();
+                while let Ok(number) = demand {
+                    *number *= 10;
+                    match server.exchange(number).wait() {
+                        Ok(next) => demand = Ok(next),
+                        Err(_) => return,
+                    }
+                }
+            });
+            for number in &mut numbers {
+                let Ok(back) = client.exchange(number).wait() else { panic!("no answer") };
+                *back += 1;
+            }
+            drop(client);
+        });
+    });
+    assert_eq!(numbers, [11, 21, 31]);
+}
+
+#[test]
+fn values_without_a_size() {
+    between_threads::<(), ()>(|_| ((), ()), |_, (), ()| {});
+    struct Nothing;
+    between_threads::<Nothing, [u64; 0]>(|_| (Nothing, []), |_, Nothing, []| {});
+}
+
+#[test]
+fn large_and_strictly_aligned_values() {
+    #[derive(PartialEq, Debug)]
+    #[repr(align(256))]
+    struct Aligned([u8; 4096]);
+    between_threads::<[u8; 4096], Aligned>(
+        |round| ([round; 4096], Aligned([!round; 4096])),
+        |round, down, up| {
+            assert_eq!(*down, [round; 4096]);
+            assert_eq!(*up, Aligned([!round; 4096]));
+            assert!(std::ptr::from_ref(up).addr().is_multiple_of(256));
+        },
+    );
+}
+
+#[test]
+fn values_that_are_not_unpin() {
+    between_threads::<Pinned, Pinned>(
+        |round| (Pinned(round, PhantomPinned), Pinned(round, PhantomPinned)),
+        |round, down, up| assert_eq!((down.0, up.0), (round, round)),
+    );
+}
+
+#[test]
+fn values_that_are_not_shared() {
+    between_threads::<Unshared, RefCell<String>>(
+        |round| (Cell::new(round), RefCell::new(round.to_string())),
+        |round, down, up| {
+            assert_eq!(down.get(), round);
+            assert_eq!(*up.borrow(), round.to_string());
+        },
+    );
+}
+
+#[test]
+fn local_values_in_one_task() {
+    with_watchdog(|| {
+        let (mut server, mut client) = duplex::<Rc<Cell<u8>>, Rc<Cell<u8>>>();
+        let produce = async {
+            let mut demand = server.demand().await.unwrap();
+            for _ in 0..2 {
+                demand.set(demand.get() + 1);
+                demand = server.exchange(Rc::clone(&demand)).await.unwrap();
+            }
+            server.finish_with(demand).unwrap();
+        };
+        let consume = async {
+            for round in 0..3 {
+                let mine = Rc::new(Cell::new(round));
+                let back = client.exchange(Rc::clone(&mine)).await.unwrap();
+                assert!(Rc::ptr_eq(&mine, &back));
+                assert_eq!(back.get(), if round < 2 { round + 1 } else { round });
+            }
+        };
+        pollster::block_on(futures_lite::future::zip(produce, consume));
+    });
+}
+
+#[test]
+fn errors_are_boxed() {
+    fn send(server: &mut Server<u8>) -> Result<(), Box<dyn Error + Send + Sync>> {
+        server.send(1).now()?;
+        Ok(())
+    }
+    fn send_all(server: &mut Server<u8>) -> Result<(), Box<dyn Error + Send + Sync>> {
+        server.send_all([1, 2]).now()?;
+        Ok(())
+    }
+    let (mut server, client) = simplex();
+    drop(client);
+    assert!(send(&mut server).unwrap_err().is::<SendError<u8>>());
+    assert!(send_all(&mut server).unwrap_err().to_string().contains("not all items"));
+}
+
+#[test]
+fn an_end_outlives_a_caught_panic() {
+    with_watchdog(|| {
+        let (mut server, client) = simplex();
+        let result = catch_unwind(move || {
+            drop(client);
+            std::panic::resume_unwind(Box::new(1_u8));
+        });
+        assert!(result.is_err());
+        assert_eq!(server.send(1).wait().unwrap_err().why(), Why::Dropped);
+    });
+}
