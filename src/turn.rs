@@ -235,8 +235,8 @@ impl<M, const ME: u32> Half<M, ME> {
     #[inline]
     fn fill(&mut self, message: M) {
         debug_assert!(Self::is_mine(self.seen), "the slot is not ours in {:#b}", self.seen);
-        // SAFETY: the word that this party saw last makes the slot its own, and only this party can then change whose it is;
-        // `&mut self` makes this its only call.
+        // SAFETY: `put`, the only caller, has seen to it that the word which this party saw last makes the slot its own; only this
+        // party can then change whose it is, and `&mut self` makes this its only call.
         self.shared.slot.with_mut(|slot| unsafe { (*slot).write(message) });
     }
 
@@ -244,7 +244,8 @@ impl<M, const ME: u32> Half<M, ME> {
     #[inline]
     fn empty(&mut self) -> M {
         debug_assert!(Self::is_mine(self.seen), "the slot is not ours in {:#b}", self.seen);
-        // SAFETY: as in `fill`; that it is full, and is read once, is what the callers see to.
+        // SAFETY: as in `fill`; each caller has just claimed a full slot by its own change of the word or of `taken`, so that it is read
+        // once, or has filled it itself and not given it away.
         self.shared.slot.with_mut(|slot| unsafe { (*slot).assume_init_read() })
     }
 
@@ -299,6 +300,12 @@ impl<M, const ME: u32> Half<M, ME> {
     pub(crate) fn put(&mut self, message: &mut Option<M>, how: Put, waker: Option<&Waker>) -> bool {
         let flags = waker.map_or(0, |waker| self.take_seat(waker));
         let kind = if how == Put::Firm { Self::FIRM_BY_ME } else { Self::SOFT_BY_ME };
+        // What keeps this sound, whatever the caller does: the slot is this party's, and empty.
+        let whose = self.seen & WHOSE;
+        assert!(
+            whose == Self::HELD_BY_ME || (whose == Self::FIRM_BY_THEM && self.taken),
+            "put out of turn"
+        );
         let Some(value) = message.take() else { return true };
         self.fill(value);
         let old = self.update(|word| {

@@ -113,7 +113,7 @@ pub struct Exchange<'a, T, U> {
     pub(super) done: bool,
 }
 
-operation!(impl['a, T, U] Exchange<'a, T, U> => Result<U, SendError<T>>, "Server::exchange");
+operation!(impl['a, T, U] Exchange<'a, T, U> => Result<U, SendError<T>>, "Server::exchange or Server::send");
 
 impl<T, U> Exchange<'_, T, U> {
     /// Gives up on it: the item, if the client has not taken it.
@@ -305,7 +305,7 @@ pub struct Recv<'a, T, U> {
     pub(super) done: bool,
 }
 
-operation!(impl['a, T, U] Recv<'a, T, U> => Result<T, RecvError>, "Client::recv");
+operation!(impl['a, T, U] Recv<'a, T, U> => Result<T, RecvError>, "Client::recv or Client::answer");
 
 impl<T, U> Recv<'_, T, U> {
     /// Lets go of it without taking its waker back: another one goes on waiting.

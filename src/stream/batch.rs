@@ -5,7 +5,6 @@ use std::fmt;
 use std::iter::FusedIterator;
 
 use super::Reader;
-use crate::error::Why;
 
 pub(super) type BoxIter<T> = Box<dyn Iterator<Item = T> + Send>;
 
@@ -65,13 +64,6 @@ impl<T> Left<T> {
 /// Dropped before its end, it leaves the rest for the reader's next request.
 pub struct Batch<'a, T> {
     pub(super) reader: &'a mut Reader<T>,
-}
-
-impl<T> Batch<'_, T> {
-    /// How the channel had ended, if a call has told it.
-    pub fn end(&self) -> Option<Why> {
-        self.reader.end()
-    }
 }
 
 impl<T> Iterator for Batch<'_, T> {

@@ -259,7 +259,7 @@ pub struct Read<'a, T> {
     pub(super) done: bool,
 }
 
-operation!(impl['a, T] Read<'a, T> => Result<Vec<T>, RecvError>, "Reader::read");
+operation!(impl['a, T] Read<'a, T> => Result<Vec<T>, RecvError>, "Reader::read, Reader::read_some or Reader::read_all");
 
 impl<T> Read<'_, T> {
     /// Polls no more, but leaves the waker.
