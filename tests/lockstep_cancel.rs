@@ -838,7 +838,9 @@ fn a_finished_operation_that_is_polled_again_panics_with_its_name() {
     pend(&mut ask);
     ready(&mut exchange).unwrap();
     assert!(panic_text(|| poll_once(&mut exchange)).contains("`Server::exchange or Server::send`"));
-    assert!(panic_text(|| exchange.wait_timeout(SHORT)).contains("`Server::exchange or Server::send`"));
+    assert!(
+        panic_text(|| exchange.wait_timeout(SHORT)).contains("`Server::exchange or Server::send`")
+    );
     drop(ask);
 
     let (mut server, mut client) = simplex::<u8>();
