@@ -130,26 +130,31 @@ pub(crate) fn block<S: Step>(op: &mut S, deadline: Option<Instant>) -> S::Output
         }
         _ = op.is_peer_elsewhere(); // the peer may want to know where this one is
         if !linger(op, Who::Thread) {
-            return park(op, deadline, how);
+            if let Poll::Ready(output) = park(op, deadline, how) {
+                return output;
+            }
         }
     }
 }
 
+/// Leaves this thread's waker and parks, until there is news or the time is up.
 #[cold]
-fn park<S: Step>(op: &mut S, deadline: Option<Instant>, how: Put) -> S::Output {
+fn park<S: Step>(op: &mut S, deadline: Option<Instant>, how: Put) -> Poll<S::Output> {
     with_parker(|parker, waker| {
-        loop {
-            if let Poll::Ready(output) = op.step(Look { waker: Some(waker), how }) {
-                return output;
-            }
-            if !parker.park(deadline) {
-                // What is done by now beats the clock.
-                return match op.step(Look::ONCE) {
-                    Poll::Ready(output) => output,
-                    Poll::Pending => op.expire(Why::TimedOut),
-                };
-            }
+        if let Poll::Ready(output) = op.step(Look { waker: Some(waker), how }) {
+            return Poll::Ready(output);
         }
+        let start = Instant::now();
+        let is_woken = parker.park(deadline);
+        op.pace().parked_since(start);
+        if is_woken {
+            return Poll::Pending;
+        }
+        // What is done by now beats the clock.
+        if let Poll::Ready(output) = op.step(Look::ONCE) {
+            return Poll::Ready(output);
+        }
+        Poll::Ready(op.expire(Why::TimedOut))
     })
 }
 

@@ -96,6 +96,8 @@ pub(crate) struct Pace {
     level: u8,
     patience: u8,
     skipped: u16,
+    /// The last park was a short one: the peer is lively, and may be spinning by now.
+    is_lively: bool,
 }
 
 impl Pace {
@@ -104,15 +106,16 @@ impl Pace {
     const TOP: u8 = 9;
     /// 8 µs: what a poll may cost the other tasks of its executor.
     const TOP_IN_POLL: u8 = 6;
-    const START: u8 = 3;
     const PATIENCE: u8 = 2;
-    const MOST_PATIENT: u8 = 12;
+    const MOST_PATIENT: u8 = 7;
+    /// 1 µs: enough for a peer that is waiting for this end already.
+    const BRIEFLY: u8 = 3;
     /// Looks before the clock is read, and between its readings.
     const LOOKS: u32 = 16;
     const YIELDS: u32 = 4;
 
     pub(crate) const fn new() -> Self {
-        Self { level: Self::START, patience: Self::PATIENCE, skipped: 0 }
+        Self { level: Self::BRIEFLY, patience: Self::PATIENCE, skipped: 0, is_lively: false }
     }
 
     /// Watches until `stirred`, for as long as that lately paid. Tells whether it did.
@@ -121,6 +124,7 @@ impl Pace {
         let level = match (who, self.level) {
             _ if cfg!(handover_loom) => return false,
             (_, 0) if self.is_time_for_a_trial() => Self::TOP,
+            (_, 0) if self.is_lively => Self::BRIEFLY,
             (_, 0) => return false,
             (Who::Thread, level) => level,
             (Who::Task, level) => level.min(Self::TOP_IN_POLL),
@@ -133,6 +137,11 @@ impl Pace {
             self.level = self.level.saturating_sub(3);
         }
         paid
+    }
+
+    /// After a park.
+    pub(crate) fn parked_since(&mut self, start: Instant) {
+        self.is_lively = start.elapsed() < Self::UNIT * (2 << Self::TOP);
     }
 
     fn is_time_for_a_trial(&mut self) -> bool {

@@ -162,6 +162,27 @@ fn converse<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A,
     a_out.zip(b_out).unwrap()
 }
 
+/// Does its work once, and may be polled again.
+struct Job<'a>(Option<Asked<'a, ()>>);
+
+impl<'a> Job<'a> {
+    fn new(body: impl Future<Output = ()> + 'a) -> Self {
+        Self(Some(Box::pin(body)))
+    }
+}
+
+impl Future for Job<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(body) = &mut self.0 {
+            std::task::ready!(body.as_mut().poll(context));
+        }
+        self.0 = None;
+        Poll::Ready(())
+    }
+}
+
 /// Receives up to the end.
 async fn rest<T>(reader: &mut Reader<T>) -> (Vec<T>, Why) {
     let mut items = Vec::new();
@@ -215,7 +236,7 @@ fn cancel_then_ask(first: Ask, stage: Stage, way: Way, second: Ask) {
     let pass = |step| {
         poll_fn(move |_| if gate.load(SeqCst) > step { Poll::Ready(()) } else { Poll::Pending })
     };
-    let mut write = Box::pin(async {
+    let mut write = Job::new(async {
         pass(0).await;
         writer.write_local(iter::empty()).await.unwrap();
         pass(1).await;
@@ -229,7 +250,7 @@ fn cancel_then_ask(first: Ask, stage: Stage, way: Way, second: Ask) {
         writer.finish().unwrap();
     });
     let mut early = Vec::new();
-    let seen = |write: &mut Pin<Box<_>>| {
+    let seen = |write: &mut Job<'_>| {
         gate.store(stage as usize, SeqCst);
         _ = poll_once(write);
     };
@@ -488,7 +509,7 @@ fn what_a_cancelled_write_had_pulled_is_not_lost() {
                     iter::from_fn(move || Some(source.fetch_add(1, SeqCst)))
                 };
                 let mut got = Vec::new();
-                let mut write: Asked<'_, ()> = Box::pin(async {
+                let mut write = Job::new(async {
                     if local {
                         writer.write_local(items.take(7)).await.unwrap();
                     } else {
@@ -531,7 +552,7 @@ fn what_a_cancelled_write_had_pulled_is_not_lost() {
     }
 }
 
-fn pend_or<T>(asked: &mut Asked<'_, Option<Vec<T>>>, got: &mut Vec<T>) {
+fn pend_or<'a, T: 'a>(asked: &mut Asked<'a, Option<Vec<T>>>, got: &mut Vec<T>) {
     if let Poll::Ready(items) = poll_once(asked) {
         got.extend(items.into_iter().flatten());
         // A finished future is not polled again.

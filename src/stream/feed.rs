@@ -77,6 +77,8 @@ impl<I: Iterator> Feed<I> {
         let hand = writer.hand.as_mut()?;
         let n = match hand.want {
             _ if half.is_nudged() => 0,
+            // What a write that was dropped has left comes first.
+            Want::One | Want::Write if !hand.batch.is_empty() => 0,
             Want::Write if self.boxed.is_some() => {
                 let boxed = self.boxed?;
                 return match self.made.take() {
@@ -132,7 +134,11 @@ impl<I: Iterator> Feed<I> {
     /// Takes back the answer that was not taken: a batch to the hand, else it is given.
     fn take_back(&mut self, writer: &mut Writer<I::Item>) -> Option<Answer<I::Item>> {
         writer.half.unwait();
-        let put = if mem::take(&mut self.is_put) { writer.half.withdraw() } else { None };
+        let mut put = None;
+        if mem::take(&mut self.is_put) {
+            put = writer.half.withdraw();
+            self.was_taken |= put.is_none();
+        }
         match (self.answer.take().or(put)?, &mut writer.hand) {
             (Mail::Down(Answer::Batch(batch)), Some(hand)) => {
                 hand.batch = batch;
@@ -140,6 +146,13 @@ impl<I: Iterator> Feed<I> {
             }
             (Mail::Down(answer), _) => Some(answer),
             (Mail::Up(_), _) => None,
+        }
+    }
+
+    /// Gives up, but keeps what was pulled, in the batch in hand.
+    fn keep(&mut self, writer: &mut Writer<I::Item>) {
+        if let (Some(Answer::One(item)), Some(hand)) = (self.take_back(writer), &mut writer.hand) {
+            hand.batch.push(item);
         }
     }
 
@@ -262,7 +275,8 @@ impl<T> Step for SendOne<'_, T> {
 
     fn step(&mut self, look: Look<'_>) -> Poll<Self::Output> {
         let fed = ready!(self.feed.step(self.writer, look));
-        Poll::Ready(fed.map_err(|why| SendError::new(why, self.take_back())))
+        // The reader may have left after it took the item.
+        Poll::Ready(fed.or_else(|why| self.expire(why)))
     }
 
     fn expire(&mut self, why: Why) -> Self::Output {
@@ -314,7 +328,7 @@ macro_rules! write_step {
             }
 
             fn withdraw(&mut self) {
-                drop(self.feed.take_back(self.writer));
+                self.feed.keep(self.writer);
             }
 
             writer_step!();
@@ -348,15 +362,13 @@ impl<T> Step for Flush<'_, T> {
             }
         }
         let taken = ready!(self.feed.step(self.writer, look));
-        Poll::Ready(taken.map_err(|why| {
-            self.withdraw();
-            RecvError::new(why)
-        }))
+        // The reader may have left after it took the batch.
+        Poll::Ready(taken.or_else(|why| self.expire(why)))
     }
 
     fn expire(&mut self, why: Why) -> Self::Output {
         self.withdraw();
-        Err(RecvError::new(why))
+        if self.feed.was_taken { Ok(()) } else { Err(RecvError::new(why)) }
     }
 
     fn withdraw(&mut self) {

@@ -29,11 +29,13 @@ impl<T> Reader<T> {
             let sight = half.look();
             if sight == Sight::Mail && ahead {
                 self.arrived = half.take();
-                let is_wanted = self.standing.take() == Some(want);
-                if self.arrived.is_some() {
-                    self.spare = Vec::from(mem::take(&mut self.left.items));
-                    _ = self.ask(want, Look { waker: None, how: Put::Soft });
+                if self.arrived.is_none() {
+                    // The writer took it back.
+                    continue;
                 }
+                let is_wanted = self.standing.take() == Some(want);
+                self.spare = Vec::from(mem::take(&mut self.left.items));
+                _ = self.ask(want, Look { waker: None, how: Put::Soft });
                 if let Some(answer) = self.arrived() {
                     return Poll::Ready(Ok((answer, is_wanted)));
                 }
@@ -54,6 +56,11 @@ impl<T> Reader<T> {
                         continue;
                     }
                     half.nudge();
+                    // The writer may have answered, or left, since the look above: that must not be slept through.
+                    let is_its_turn = matches!(half.look(), Sight::Put | Sight::Theirs);
+                    if !is_its_turn || half.peer_end().is_some() {
+                        continue;
+                    }
                 }
                 if look.is_left_with(&mut self.half) {
                     return Poll::Pending;
