@@ -423,12 +423,19 @@ impl<M, const ME: u32> Half<M, ME> {
             return end_of(word, Self::PEER);
         }
         let taken = mem::take(&mut self.taken);
-        let old = self.update(|word| {
+        let left = |word| {
             // What was taken from a firm put is made known now: the peer must not take it back.
             let whose = if taken { Self::HELD_BY_ME } else { word & WHOSE };
             let kept = word & !(WHOSE | Self::THEIR_WAIT | Self::THEIR_NEWS | Self::MY_WAIT);
-            Some(kept | whose | end_code(why) << shift(ME))
-        })?;
+            kept | whose | end_code(why) << shift(ME)
+        };
+        let old = if word & Self::THEIR_END == 0 {
+            self.update(|word| Some(left(word)))?
+        } else {
+            // Ordering: Relaxed, since nobody but the drop of the channel looks at it any more.
+            self.shared.word.store(left(word), Relaxed);
+            word
+        };
         self.wake(old);
         if let Some(mine) = self.mine.take() {
             let seated = self.shared.seats[ME as usize].lock().take();
