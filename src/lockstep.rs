@@ -108,6 +108,39 @@ pub fn duplex<T, U>() -> (Server<T, U>, Client<T, U>) {
 ///
 /// It may be lent (`&mut Server`) to another function, which then produces in its place. Dropping it tells the client
 /// [`Why::Dropped`] (or [`Why::Panicked`], while unwinding); [`finish`](Server::finish) tells it [`Why::Closed`].
+///
+/// One operation at a time, which the borrow checker sees to:
+///
+/// ```
+/// let (mut server, _client) = handover::simplex();
+/// let first = server.send(1);
+/// drop(first);
+/// let second = server.send(2);
+/// # drop(second);
+/// ```
+///
+/// ```compile_fail,E0499
+/// let (mut server, _client) = handover::simplex();
+/// let first = server.send(1);
+/// let second = server.send(2); // while the first is there
+/// drop(first);
+/// ```
+///
+/// It goes to another thread if the values can:
+///
+/// ```
+/// use std::sync::Arc;
+/// let (mut server, client) = handover::simplex();
+/// drop(client);
+/// std::thread::spawn(move || server.send(Arc::new(1)).wait().is_err());
+/// ```
+///
+/// ```compile_fail,E0277
+/// use std::rc::Rc;
+/// let (mut server, client) = handover::simplex();
+/// drop(client);
+/// std::thread::spawn(move || server.send(Rc::new(1)).wait().is_err());
+/// ```
 pub struct Server<T, U = ()> {
     half: Answerer<Mail<T, U>>,
     pace: Pace,

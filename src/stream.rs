@@ -107,6 +107,20 @@ pub fn stream<T>() -> (Writer<T>, Reader<T>) {
 ///
 /// Dropping it hands over the batch in hand and tells the reader [`Why::Dropped`] (or [`Why::Panicked`], while unwinding);
 /// [`finish`](Writer::finish) tells it [`Why::Closed`].
+///
+/// [`write`](Writer::write) asks for an iterator that may go over to the reader; [`write_local`](Writer::write_local) takes others:
+///
+/// ```
+/// let words = String::from("one two");
+/// let (mut writer, _reader) = handover::stream();
+/// _ = writer.write_local(words.split(' ')).now();
+/// ```
+///
+/// ```compile_fail,E0597
+/// let words = String::from("one two");
+/// let (mut writer, _reader) = handover::stream();
+/// _ = writer.write(words.split(' ')).now();
+/// ```
 pub struct Writer<T> {
     half: Answerer<Mail<T>>,
     pace: Pace,
