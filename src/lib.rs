@@ -55,8 +55,8 @@
 //!   without an owner is what [`finish`](Writer::finish) and [`finish_with`](Server::finish_with) leave for a peer that is still there.
 //! * **Nothing lost.** Any operation may be dropped, or run out of time, at any moment: a receiving one loses nothing, a sending one
 //!   is withdrawn or delivered, and `reclaim()` or the error tells which, with the value.
-//! * **The end is one thing**: [`Why::Closed`], [`Why::Dropped`] and [`Why::Panicked`] are told apart, so that a stream that was cut
-//!   short is not taken for a complete one. What was handed over before the end comes before it.
+//! * **The end is one thing**: [`Why::Closed`], [`Why::Dropped`] and [`Why::Panicked`] are told apart, by the error or by `end()`, so
+//!   that who asks does not take a stream that was cut short for a complete one. What was handed over before the end comes before it.
 //! * **No user code runs under a lock**: wakers, destructors and iterators may use the same channel, or panic.
 //! * **Waiting is cheap**: an end spins only while that lately paid, and then parks.
 //!
@@ -64,7 +64,8 @@
 //!
 //! # Panics
 //!
-//! A finished operation that is polled again panics, with its name. Nothing else does, but for what user code panics in.
+//! A finished operation that is polled or waited for again panics, with its name. Nothing else does, but for user code, and
+//! [`produce`] where the system has no thread left.
 
 mod error;
 mod lockstep;

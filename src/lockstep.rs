@@ -184,7 +184,8 @@ impl<T, U> Server<T, U> {
     /// # Cancel safety
     ///
     /// Dropping it withdraws the item if the client has not taken it; then the demand is in hand again.
-    /// [`reclaim`](Exchange::reclaim) tells. The next demand is never lost.
+    /// [`reclaim`](Exchange::reclaim) tells. If the client has taken it, call [`demand`](Server::demand) for what comes up next: another
+    /// `exchange` drops that.
     ///
     /// ```
     /// use handover::duplex;
@@ -459,6 +460,11 @@ impl<T, U> Client<T, U> {
     #[inline]
     pub(crate) fn drive_server_with(&mut self, waker: &Waker) {
         self.half.drive_peer_with(waker);
+    }
+
+    /// Whether the server has left by now.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.half.peer_end_now().is_some()
     }
 
     /// Whether a wake-up was left to that driver.

@@ -26,7 +26,8 @@ use crate::wait::with_parker;
 /// There is no thread and no spawn: the consumer drives the routine, from one `send` to the next. The routine may await
 /// other things too; the iterator then blocks, the stream waits. It can be sent to another thread if the routine can.
 ///
-/// A panic of the routine goes to the consumer that drives it; the items before it came.
+/// A panic of the routine goes to the consumer that drives it; the items before it came. On its server the routine must await, and
+/// never [`wait`](crate::op::Exchange::wait): that blocks the only thread that could ask.
 ///
 /// ```
 /// use handover::generate;
@@ -51,6 +52,7 @@ where
 pub struct Generator<T, F> {
     client: Client<T>,
     routine: Option<Pin<Box<F>>>,
+    /// The routine returned, and with that its server was gone.
     has_returned: bool,
 }
 
@@ -95,7 +97,8 @@ impl<T, F: Future<Output = ()>> Generator<T, F> {
             // Taken out, so that a routine that panics is not polled again.
             let Some(mut routine) = self.routine.take() else { return Poll::Pending };
             match routine.as_mut().poll(context) {
-                Poll::Ready(()) => self.has_returned = true,
+                // A server that it left to others ends as they say.
+                Poll::Ready(()) => self.has_returned = self.client.is_ended(),
                 Poll::Pending => {
                     self.routine = Some(routine);
                     let mut recv = self.client.recv();
@@ -114,7 +117,7 @@ impl<T, F: Future<Output = ()>> Generator<T, F> {
 
 impl<T, F> Generator<T, F> {
     /// How it ended, once the items have: [`Why::Closed`] when the routine returned, or finished its server;
-    /// [`Why::Panicked`] when it panicked; [`Why::Dropped`] when it dropped its server and went on.
+    /// [`Why::Panicked`] when it panicked; [`Why::Dropped`] when it dropped its server and went on, or whoever it gave the server to.
     pub fn end(&self) -> Option<Why> {
         match self.client.end() {
             Some(Why::Dropped) if self.has_returned => Some(Why::Closed),
@@ -185,8 +188,8 @@ impl<T, F> fmt::Debug for GeneratorStream<T, F> {
 /// Runs a blocking routine on a thread, and makes an iterator, or a stream, of what it sends.
 ///
 /// The routine runs from one demand to the next, in lockstep with its consumer. When it returns, the items end; when it panics, the
-/// panic goes on in the consumer, after the items before it: it never looks like the end. Dropping the iterator closes the channel, so
-/// that the routine's next `send` fails; it does not wait for the routine.
+/// panic goes on in the consumer, after the items before it: it never looks like the end. Dropping the iterator ends the channel, so
+/// that the routine's next `send` fails, with [`Why::Dropped`]; it does not wait for the routine.
 ///
 /// ```
 /// use handover::produce;
@@ -331,7 +334,8 @@ pull::stream!(ProducedStream<T>, T);
 pull::stream!(ProducedInStream<'_, T>, T);
 
 impl<T> Produced<T> {
-    /// The same for a task. Its last poll waits for the thread, which has then run to its end.
+    /// The same for a task. Its last poll waits for the thread, which has then run to its end (unless the routine replaced its
+    /// server by another one and goes on).
     ///
     /// ```
     /// use futures_lite::StreamExt;

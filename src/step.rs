@@ -194,6 +194,10 @@ macro_rules! operation {
     (impl[$($generics:tt)*] $name:ty => $output:ty, $what:literal) => {
         impl<$($generics)*> $name {
             /// Blocks this thread until it is done.
+            ///
+            /// # Panics
+            ///
+            /// Like the other ways to wait, when it was awaited by `&mut` before and is done.
             pub fn wait(mut self) -> $output {
                 $crate::step::finish(&mut self, |op| $crate::step::block(op, None))
             }

@@ -6,7 +6,7 @@
 //! | an item is               | whose        | the writer fails, or its peer leaves | it leaves, or panics | the reader gives up |
 //! |--------------------------|--------------|--------------------------------------|----------------------|---------------------|
 //! | in the iterator          | the writer's | given back                           | dropped with it      | untouched           |
-//! | in the batch in hand     | the writer's | given back, before the others        | handed over          | handed over soon, for the next request |
+//! | in the batch in hand     | the writer's | given back, before the others        | handed over          | handed over at the writer's next call |
 //! | in the slot, not taken   | the writer's | withdrawn, given back                | stays for the reader | stays for the next request |
 //! | taken                    | the reader's | —                                    | —                    | kept for the next request |
 //!
@@ -63,6 +63,8 @@ enum Want {
 enum Answer<T> {
     One(T),
     Batch(Vec<T>),
+    /// Fewer than asked for, since the writer says that they are to go.
+    Flushed(Vec<T>),
     Write(BoxIter<T>),
 }
 
@@ -161,13 +163,17 @@ impl<T> Writer<T> {
     /// [`read(n)`](Reader::read), at the reader itself under [`read_once`](Reader::read_once), to which the iterator itself goes over
     /// (for which it must be `Send + 'static`; [`write_local`](Writer::write_local) asks for neither).
     ///
-    /// Done when each item has been taken, or lies in the batch in hand that a request has begun. An empty iterator waits for a
-    /// request too, before it is found empty.
+    /// For items that are borrowed there is [`write_local`](Writer::write_local).
+    ///
+    /// Done when each item has been taken, or lies in the batch in hand that a request has begun. Since nothing is made before it is
+    /// asked for, an iterator that does not know its end (by its [`size_hint`](Iterator::size_hint): `filter` and `split` do not,
+    /// ranges and vectors do), and an empty one, needs one more request to be found at its end.
     ///
     /// # Errors
     ///
     /// The end of the channel, if the reader has left; with every item that was not taken, in order, those that already lay
-    /// in the batch in hand first. A reader that leaves is noticed between two items.
+    /// in the batch in hand first. A reader that leaves, or the end of the time, is noticed between two items, not while the
+    /// iterator makes one.
     ///
     /// # Cancel safety
     ///
@@ -324,7 +330,7 @@ impl<T> RefUnwindSafe for Writer<T> {}
 ///
 /// After the end of a *finished* stream the first [`read`](Reader::read), [`read_into`](Reader::read_into) or
 /// [`read_all`](Reader::read_all) is empty, once. Every other call, and every one after a [`Why::Dropped`] or [`Why::Panicked`] end,
-/// gives the reason at once, and always again.
+/// gives the reason at once, and always again (but for `read(0)`, which is always empty).
 pub struct Reader<T> {
     half: Asker<Mail<T>>,
     pace: Pace,
@@ -365,7 +371,8 @@ impl<T> Reader<T> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it, or running out of time, loses nothing: what was already filled is for the next request.
+    /// Dropping it, or running out of time, loses nothing: what was already filled is for the next request. (What lies in the writer's
+    /// batch in hand comes at the writer's next call.)
     ///
     /// ```
     /// use handover::{Why, stream};
@@ -439,7 +446,8 @@ impl<T> Reader<T> {
         Read { reader: self, gather: Gather::new(Kind::Some(n)), done: false }
     }
 
-    /// Waits for all items up to the end.
+    /// Waits for all items up to the end. [`end`](Reader::end) then tells whether that was [`Why::Closed`], or whether items are
+    /// missing.
     ///
     /// # Errors
     ///
@@ -477,7 +485,7 @@ impl<T> Reader<T> {
         ReadOnce { pace: self.pace, reader: Some(self), done: false }
     }
 
-    /// How the channel ended, once a call on this end has told it.
+    /// How the channel ended, once a call on this end has told it: by its error, or by fewer items than asked for.
     pub fn end(&self) -> Option<Why> {
         self.told
     }

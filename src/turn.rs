@@ -436,7 +436,10 @@ impl<M, const ME: u32> Half<M, ME> {
             self.shared.word.store(left(word), Relaxed);
             word
         };
+        // Whoever drove this party does not drive the peer any more.
+        let driver = self.driver.take();
         self.wake(old);
+        drop(driver);
         if let Some(mine) = self.mine.take() {
             let seated = self.shared.seats[ME as usize].lock().take();
             drop((mine, seated));

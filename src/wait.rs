@@ -129,14 +129,17 @@ impl Pace {
             (Who::Thread, level) => level,
             (Who::Task, level) => level.min(Self::TOP_IN_POLL),
         };
-        let paid = (sync::has_other_cores() && Self::spin(level, &stirred))
-            || (who == Who::Thread && Self::give_way(&stirred));
-        if paid {
+        if sync::has_other_cores() && Self::spin(level, &stirred) {
             (self.level, self.patience) = (Self::TOP, Self::PATIENCE);
-        } else {
-            self.level = self.level.saturating_sub(3);
+            return true;
         }
-        paid
+        self.level = self.level.saturating_sub(3);
+        if who == Who::Thread && Self::give_way(&stirred) {
+            // The peer wanted a core rather than time: give way again, but do not spin for long.
+            self.level = Self::BRIEFLY;
+            return true;
+        }
+        false
     }
 
     /// After a park.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -99,28 +99,42 @@ macro_rules! prints_what_its_header_says {
 mod prints_what_its_header_says {
     use super::*;
 
-    prints_what_its_header_says! { letters_numbers greetings delegate bridge }
+    prints_what_its_header_says! { letters_numbers greetings delegate bridge async_to_read }
+}
+
+/// A directory of the files that are given, gone with the value.
+fn tree<'a>(files: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    root
+}
+
+fn text(words: &str) -> Vec<u8> {
+    words.into()
+}
+
+/// Reads one line of what it prints and closes its standard output. Gives the line.
+fn has_seen_enough_of(command: &mut Command) -> String {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = aside(move || lines.next().unwrap().unwrap());
+    let first = in_time(&mut child, first);
+    let stderr = text_of(child.stderr.take().unwrap());
+    assert_eq!(in_time(&mut child, stderr), "");
+    assert!(child.wait().unwrap().success());
+    first
 }
 
 mod words {
     use super::*;
-
-    /// Larger than the buffers in which `words` reads: what is longer spans several.
-    const CHUNK: usize = 256 << 10;
+    use crate::words_itself::{BATCH, CHUNK};
 
     fn words<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Finished {
         run(example("words").args(args))
-    }
-
-    /// A directory of the files that are given, gone with the value.
-    fn tree<'a>(files: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> tempfile::TempDir {
-        let root = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = root.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        root
     }
 
     #[derive(Debug, PartialEq)]
@@ -133,9 +147,21 @@ mod words {
         bytes: u64,
     }
 
-    /// All words below `dir`, from the JSON document.
+    /// All words below `dir`, from the JSON document. In one thread it must come to the same.
     fn count(dir: &Path) -> Counted {
-        parse(words([dir.as_os_str(), "--json".as_ref(), "--top=1000000000".as_ref()]).output())
+        let args = [dir.as_os_str(), "--json".as_ref(), "--top=1000000000".as_ref()];
+        let counted = parse(words(args).output());
+        let alone = words(args.into_iter().chain(["--single".as_ref()]));
+        assert_eq!(parse(alone.output()), counted);
+        assert_eq!(handovers(alone.output()), (0, 0.0));
+        counted
+    }
+
+    /// How many hand-overs there were, and items in each.
+    fn handovers(json: &str) -> (u64, f64) {
+        let document: serde_json::Value = serde_json::from_str(json).unwrap();
+        let items = document["items_per_handover"].as_f64().unwrap();
+        (document["handovers"].as_u64().unwrap(), items)
     }
 
     fn parse(json: &str) -> Counted {
@@ -143,9 +169,8 @@ mod words {
         let number = |name: &str| document[name].as_u64().unwrap();
         assert!(document["seconds"].as_f64().unwrap() > 0.0);
         let keys: BTreeSet<_> = document.as_object().unwrap().keys().map(String::as_str).collect();
-        assert!(
-            keys.iter().eq(&["bytes", "distinct", "files", "seconds", "skipped", "top", "words"])
-        );
+        let expected = ["bytes", "distinct", "files", "handovers", "items_per_handover", "seconds"];
+        assert!(keys.iter().eq(expected.iter().chain(&["skipped", "top", "words"])));
         let top = document["top"].as_array().unwrap().iter();
         let top = top.map(|entry| {
             (entry["word"].as_str().unwrap().to_owned(), entry["count"].as_u64().unwrap())
@@ -196,10 +221,6 @@ mod words {
             text.extend_from_slice([" ", "\n", "--", "\u{e9}"][step() as usize % 4].as_bytes());
         }
         text
-    }
-
-    fn text(words: &str) -> Vec<u8> {
-        words.into()
     }
 
     #[cfg(unix)]
@@ -315,7 +336,21 @@ mod words {
         ];
         assert_eq!(lines, expected);
         let units: Vec<_> = timed.lines().map(|line| line.split_whitespace().nth(1)).collect();
-        assert_eq!(units, [Some("MiB"), Some("seconds"), Some("MiB/s")]);
+        let expected = ["MiB", "seconds", "MiB/s", "handovers", "items"].map(Some);
+        assert_eq!(units, expected);
+        assert!(timed.ends_with(" 1 handovers\n      1.00 items per handover\n"), "{timed}");
+    }
+
+    #[test]
+    fn hands_over_a_batch_at_a_time() {
+        // Each time one byte goes to what keeps files apart; the last chunk has what is left.
+        for (chunks, handovers_expected) in [(1, 1), (BATCH, 1), (BATCH + 1, 2), (3 * BATCH, 3)] {
+            let root = tree([("file", vec![b'-'; chunks * CHUNK - 10_000])]);
+            let (handovers, items) =
+                handovers(words([root.path().as_os_str(), "--json".as_ref()]).output());
+            assert_eq!(handovers, handovers_expected);
+            assert_eq!(items, chunks as f64 / handovers as f64);
+        }
     }
 
     #[test]
@@ -361,7 +396,7 @@ mod words {
     fn bad_arguments_are_one_line_and_status_2() {
         let root = tree([]);
         let nowhere = root.path().join("nowhere");
-        let cases: [&[&OsStr]; 8] = [
+        let cases: [&[&OsStr]; 9] = [
             &[nowhere.as_ref()],
             &["--frequent".as_ref()],
             &["-x".as_ref()],
@@ -369,6 +404,7 @@ mod words {
             &["--top=many".as_ref()],
             &["--top=-1".as_ref()],
             &["--json=yes".as_ref()],
+            &["--single=1".as_ref()],
             &[root.path().as_ref(), root.path().as_ref()],
         ];
         for args in cases {
@@ -383,7 +419,7 @@ mod words {
     #[test]
     fn help_tells_every_option() {
         let help = words(["--help"]);
-        for option in ["DIR", "--top N", "--json", "--help"] {
+        for option in ["DIR", "--top N", "--json", "--single", "--help"] {
             assert!(help.output().contains(option), "{option}");
         }
     }
@@ -392,15 +428,8 @@ mod words {
     fn ends_quietly_when_its_reader_has_seen_enough() {
         // More output than a pipe holds: it is still being written when the reader goes.
         let root = tree([("file", (0..100_000).flat_map(|n| text(&format!("w{n} "))).collect())]);
-        let mut words = example("words");
-        words.arg(root.path()).arg("--top=100000").stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = words.spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let first = aside(move || lines.next().unwrap().unwrap());
-        assert_eq!(in_time(&mut child, first).trim(), "1 w0");
-        let stderr = text_of(child.stderr.take().unwrap());
-        assert_eq!(in_time(&mut child, stderr), "");
-        assert!(child.wait().unwrap().success());
+        let first = has_seen_enough_of(example("words").arg(root.path()).arg("--top=100000"));
+        assert_eq!(first.trim(), "1 w0");
     }
 
     #[cfg(target_os = "linux")]
@@ -419,43 +448,226 @@ mod words {
     mod a_count_is_complete_or_an_error {
         use crate::words_itself::{Chunk, Tally, count};
         use crate::{LIMIT, aside};
-        use handover::{Server, Why, duplex};
+        use handover::{Why, Writer, stream};
         use std::panic;
 
-        /// Counts what `reader` hands over: the files by the last tally.
-        fn count_from(reader: fn(Server<Chunk, Vec<u8>>)) -> Result<u64, Why> {
-            let (server, client) = duplex();
-            let _reader = aside(move || reader(server));
-            let counted = aside(|| pollster::block_on(count(client, |_| {})));
-            counted.recv_timeout(LIMIT).expect("an end").map(|(_, tally)| tally.files)
+        /// Counts what `read` writes: the files by the last tally.
+        fn count_from(read: fn(Writer<Chunk>)) -> Result<u64, Why> {
+            let (writer, reader) = stream();
+            let _reading = aside(move || read(writer));
+            let counted = aside(|| pollster::block_on(count(reader, |_| {})));
+            counted.recv_timeout(LIMIT).expect("an end").map(|counted| counted.tally.files)
         }
 
         fn chunk(files: u64) -> Chunk {
-            Chunk { text: b"some words".into(), tally: Tally { files, ..Tally::default() } }
+            Chunk::new(b"some words".into(), Tally { files, ..Tally::default() })
         }
 
         #[test]
         fn finished() {
-            let files = count_from(|mut server| {
-                server.exchange(chunk(1)).wait().unwrap();
-                server.finish_with(chunk(2)).unwrap();
+            let files = count_from(|mut writer| {
+                writer.write([chunk(1), chunk(2)]).wait().unwrap();
+                writer.finish().unwrap();
             });
             assert_eq!(files, Ok(2));
         }
 
         #[test]
         fn gone_without_a_word() {
-            let files = count_from(|mut server| drop(server.exchange(chunk(1)).wait()));
+            let files = count_from(|mut writer| writer.send(chunk(1)).wait().unwrap());
             assert_eq!(files, Err(Why::Dropped));
         }
 
         #[test]
         fn panicked() {
-            let files = count_from(|mut server| {
-                server.exchange(chunk(1)).wait().unwrap();
+            let files = count_from(|mut writer| {
+                writer.send(chunk(1)).wait().unwrap();
                 panic::resume_unwind(Box::new("quietly"));
             });
             assert_eq!(files, Err(Why::Panicked));
         }
+
+        #[test]
+        fn panicked_between_two_chunks() {
+            let files = count_from(|mut writer| {
+                let mut chunks = 0..3;
+                let panicking = std::iter::from_fn(move || match chunks.next() {
+                    Some(2) | None => panic::resume_unwind(Box::new("quietly")),
+                    Some(files) => Some(chunk(files)),
+                });
+                _ = writer.write(panicking).wait();
+            });
+            assert_eq!(files, Err(Why::Panicked));
+        }
+    }
+}
+
+mod links {
+    use super::*;
+
+    const BOTH: [&str; 2] = ["--with=produce", "--with=generate"];
+
+    fn links(with: &str, dir: &Path, files: &[&str]) -> Finished {
+        run(example("links").arg(with).args(files).current_dir(dir))
+    }
+
+    #[test]
+    fn finds_what_a_browser_takes_for_a_link() {
+        let page = "\u{feff}<!DOCTYPE html><title><a href=no></title>\n\
+            <a href='quoted'><A HREF=large>x</A><a class=c href=second rel=r>\n\
+            <a href=\"a?b&amp;c=&eacute;\"\n>the tag ends in the next line</a>\n\
+            <a href=' /spaces\n and/lines '><a href=first href=no>\n\
+            <!-- <a href=no> --><script>'<a href=no>' </a><a href=no></script>\n\
+            <style><a href=no></style><textarea><a href=no></textarea>\n\
+            <a><a name=no></a href=no><link href=no><abbr href=no><svg><a href=svg /></svg>\n\
+            &lt;a href=no><a href=''><a href=no";
+        let root = tree([("page.html", text(page)), ("empty.html", vec![])]);
+        let expected = [
+            "2: quoted",
+            "2: large",
+            "2: second",
+            "4: a?b&c=\u{e9}",
+            "6: /spaces and/lines",
+            "6: first",
+            "9: svg",
+            "10: ",
+        ];
+        let expected: String = expected.map(|link| format!("page.html:{link}\n")).concat();
+        for with in BOTH {
+            let found = links(with, root.path(), &["empty.html", "page.html"]);
+            assert_eq!(found.output(), expected, "{with}");
+        }
+        let found = run(example("links").arg("page.html").current_dir(root.path()));
+        assert_eq!(found.output(), expected);
+    }
+
+    #[test]
+    fn finds_links_wherever_a_chunk_ends() {
+        let page = |links: u32| -> Vec<u8> {
+            let link = |n| format!("<p>\u{20ac}</p><a href='/\u{1f517}/{n}'>\u{e9}</a>\n");
+            (1..=links).flat_map(|n| text(&link(n))).collect()
+        };
+        let mut broken = page(2000);
+        broken.insert(0, 0xff); // and all the rest one byte on
+        let root = tree([("a", page(2000)), ("b", broken), ("c", page(1))]);
+        let expected = |file: &str, links: u32| -> String {
+            (1..=links).map(|n| format!("{file}:{n}: /\u{1f517}/{n}\n")).collect()
+        };
+        let expected = expected("a", 2000) + &expected("b", 2000) + &expected("c", 1);
+        for with in BOTH {
+            assert_eq!(links(with, root.path(), &["a", "b", "c"]).output(), expected, "{with}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_one_line_and_status_2_in_the_end() {
+        let root = tree([("page", text("<a href=x>")), ("dir/page", vec![])]);
+        for with in BOTH {
+            let found = links(with, root.path(), &["page", "nowhere", "dir", "page"]);
+            assert_eq!(found.status.code(), Some(2), "{with}");
+            assert_eq!(found.stdout, "page:1: x\npage:1: x\n", "{with}");
+            let lines: Vec<_> = found.stderr.lines().collect();
+            assert_eq!(lines.len(), 2, "{with}: {lines:?}");
+            assert!(lines[0].starts_with("links: \"nowhere\": "), "{with}: {lines:?}");
+            assert!(lines[1].starts_with("links: \"dir\": "), "{with}: {lines:?}");
+        }
+    }
+
+    #[test]
+    fn ends_quietly_when_its_reader_has_seen_enough() {
+        let page = (0..100_000).flat_map(|n| text(&format!("<a href={n}>\n"))).collect();
+        let root = tree([("page", page)]);
+        for with in BOTH {
+            let mut links = example("links");
+            links.arg(with).args(["page", "page"]).current_dir(root.path());
+            assert_eq!(has_seen_enough_of(&mut links), "page:1: 0", "{with}");
+        }
+    }
+
+    #[test]
+    fn bad_arguments_are_one_line_and_status_2() {
+        let cases: [&[&str]; 5] =
+            [&[], &["--with", "a thread", "f"], &["--with"], &["--with=generate"], &["-x", "f"]];
+        for args in cases {
+            let found = run(example("links").args(args));
+            assert_eq!(found.status.code(), Some(2), "{args:?}");
+            assert_eq!(found.stdout, "", "{args:?}");
+            assert_eq!(found.stderr.lines().count(), 1, "{args:?}: {}", found.stderr);
+            assert!(found.stderr.starts_with("links: "), "{args:?}: {}", found.stderr);
+        }
+    }
+
+    #[test]
+    fn help_tells_every_option() {
+        let help = run(example("links").arg("--help"));
+        for option in ["FILE...", "--with produce|generate", "--help"] {
+            assert!(help.output().contains(option), "{option}");
+        }
+    }
+}
+
+mod lines_to_async {
+    use super::*;
+
+    /// Runs it with a file as its argument, and with the same file as its standard input.
+    fn answers(lines: &[u8]) -> [Finished; 2] {
+        let root = tree([("lines", lines.to_vec())]);
+        let path = root.path().join("lines");
+        let input = fs::File::open(&path).unwrap();
+        [run(example("lines_to_async").arg(&path)), run(example("lines_to_async").stdin(input))]
+    }
+
+    #[test]
+    fn prints_what_its_header_says() {
+        let promised = promised(include_str!("../examples/lines_to_async.rs"));
+        for found in answers(b"red\ngreen\n\nblue\n") {
+            assert_eq!(found.output(), promised);
+        }
+    }
+
+    #[test]
+    fn passes_on_every_line() {
+        let lines: String = (1..=1000).map(|n| format!("line {n}\n")).collect();
+        let expected: String = (1..=1000).map(|n| format!("{n}: LINE {n}\n")).collect();
+        for found in answers(lines.as_bytes()) {
+            assert_eq!(found.output(), expected);
+        }
+        for found in answers(b"") {
+            assert_eq!(found.output(), "");
+        }
+        for found in answers(b"no line end") {
+            assert_eq!(found.output(), "1: NO LINE END\n");
+        }
+    }
+
+    #[test]
+    fn what_is_not_text_is_an_error_after_the_lines_before_it() {
+        for found in answers(b"one\n\xff\nthree\n") {
+            assert_eq!(found.status.code(), Some(1));
+            assert_eq!(found.stdout, "1: ONE\n");
+            assert_eq!(found.stderr.lines().count(), 1, "{}", found.stderr);
+        }
+    }
+
+    #[test]
+    fn gives_up_without_waiting_for_the_next_line() {
+        let mut child = example("lines_to_async")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(b"one\n\xff\n").unwrap();
+        let stdout = text_of(child.stdout.take().unwrap());
+        assert_eq!(in_time(&mut child, stdout), "1: ONE\n");
+        assert_eq!(child.wait().unwrap().code(), Some(1));
+        drop(input); // was open all the time
+    }
+
+    #[test]
+    fn a_missing_file_is_an_error() {
+        let found = run(example("lines_to_async").arg("/nowhere/at/all"));
+        assert_eq!((found.status.code(), &*found.stdout), (Some(1), ""));
     }
 }

@@ -400,3 +400,35 @@ fn a_generator_stream_polled_with_changing_wakers_goes_on() {
         assert_eq!(item, Some(expected));
     }
 }
+
+#[test]
+fn a_dropped_generator_wakes_a_server_that_waits_elsewhere_in_the_same_task() {
+    let _dog = Watchdog::new();
+    let (out, inbox) = mpsc::channel::<Server<u32>>();
+    let mut numbers = generate(|server| async move { out.send(server).unwrap() }).into_stream();
+    let (bell, waker) = Bell::new();
+    let mut context = Context::from_waker(&waker);
+    let mut next = numbers.next();
+    assert!(std::pin::Pin::new(&mut next).poll(&mut context).is_pending());
+    let mut server = inbox.recv().unwrap();
+    let mut send = server.send(1);
+    assert!(std::pin::Pin::new(&mut send).poll(&mut context).is_pending());
+    assert_eq!(std::pin::Pin::new(&mut next).poll(&mut context), Poll::Ready(Some(1)));
+    _ = bell.rings();
+    drop(numbers);
+    assert_eq!(bell.rings(), 1, "the server was not told that its client left");
+    assert_eq!(support::ready(&mut send).unwrap_err().why(), Why::Dropped);
+}
+
+#[test]
+fn a_generator_whose_server_was_dropped_elsewhere_does_not_look_finished() {
+    let _dog = Watchdog::new();
+    let (out, inbox) = mpsc::channel::<Server<u32>>();
+    let server = thread::spawn(move || inbox.recv().unwrap().send(1).wait().unwrap());
+    let mut numbers = generate(|server| async move { out.send(server).unwrap() });
+    assert_eq!(numbers.next(), Some(1));
+    assert_eq!(numbers.by_ref().take(1).count(), 0);
+    assert_eq!(numbers.end(), Some(Why::Dropped));
+    drop(numbers);
+    server.join().unwrap();
+}

@@ -365,9 +365,8 @@ fn a_used_half_batch_answers_each_request() {
             pend(&mut reader.read_once());
             let mut write = writer.write(0..6);
             pend(&mut write);
-            let mut batch = ready(&mut reader.read_once()).unwrap();
-            assert!(batch.by_ref().take(used).eq(0..used));
-            drop(batch);
+            let batch = ready(&mut reader.read_once()).unwrap();
+            assert!(batch.take(used).eq(0..used));
             ready(&mut write).unwrap();
             drop(write);
             writer.finish().unwrap();
@@ -969,4 +968,18 @@ fn a_stream_that_waits_again_and_again_is_one_request() {
     pend(&mut write);
     assert_eq!(ready(&mut reader.recv()), Ok(3));
     assert_eq!(ready(&mut reader.recv()), Ok(4));
+}
+
+#[test]
+fn a_flush_ends_a_read_also_after_another_one_was_given_up() {
+    let _dog = support::Watchdog::new();
+    let (mut writer, mut reader) = handover::stream();
+    assert!(reader.read(10).now().is_err());
+    writer.write([1, 2, 3]).now().unwrap();
+    let mut read = reader.read(20);
+    support::pend(&mut read);
+    let mut flush = writer.flush();
+    support::pend(&mut flush);
+    assert_eq!(support::ready(&mut read).unwrap(), [1, 2, 3]);
+    support::ready(&mut flush).unwrap();
 }

@@ -444,11 +444,10 @@ fn d16_an_infinite_iterator_is_pulled_as_it_is_asked_for() {
                 assert_eq!(pulled(), 7, "n steps for n items");
                 assert_eq!(how.run(reader.read_some(2)).await.unwrap(), [7, 8]);
                 assert_eq!(pulled(), 9);
-                let mut batch = how.run(reader.read_once()).await.unwrap();
+                let batch = how.run(reader.read_once()).await.unwrap();
                 assert_eq!(pulled(), 9, "no step before the batch is used");
-                assert!(batch.by_ref().take(2).eq([9, 10]));
+                assert!(batch.take(2).eq([9, 10]));
                 assert_eq!(pulled(), 11);
-                drop(batch);
                 assert_eq!(*place.lock().unwrap(), Some(thread::current().id()), "at the reader");
                 assert_eq!(how.run(reader.recv()).await, Ok(11), "what the batch left");
                 assert_eq!(how.run(reader.read(3)).await.unwrap(), [12, 13, 14]);
@@ -601,7 +600,6 @@ fn d19_a_panic_at_the_reader_stays_there() {
         async |how, mut reader| {
             let mut batch = how.run(reader.read_once()).await.unwrap();
             assert_eq!(batch.next(), Some(0));
-            drop(batch);
             // What was gathered before the panic is for the next request.
             let read = async { how.run(reader.read(3)).await };
             assert!(AssertUnwindSafe(read).catch_unwind().await.is_err());

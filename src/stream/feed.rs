@@ -140,7 +140,7 @@ impl<I: Iterator> Feed<I> {
             self.was_taken |= put.is_none();
         }
         match (self.answer.take().or(put)?, &mut writer.hand) {
-            (Mail::Down(Answer::Batch(batch)), Some(hand)) => {
+            (Mail::Down(Answer::Batch(batch) | Answer::Flushed(batch)), Some(hand)) => {
                 hand.batch = batch;
                 None
             }
@@ -164,13 +164,12 @@ impl<I: Iterator> Feed<I> {
         let mut whole = None;
         match answer {
             Some(Answer::One(item)) => head.push(item),
-            Some(Answer::Batch(batch)) => head.extend(batch),
+            Some(Answer::Batch(batch) | Answer::Flushed(batch)) => head.extend(batch),
             Some(Answer::Write(write)) => whole = Some(write),
             None => {}
         }
         if self.was_taken && head.is_empty() && whole.is_none() {
-            // Perhaps that was all.
-            self.made = self.next();
+            self.look_for_the_end();
             if self.items.is_none() && self.made.is_none() {
                 return Ok(());
             }
@@ -358,7 +357,7 @@ impl<T> Step for Flush<'_, T> {
             let batch =
                 self.writer.hand.as_mut().map_or_else(Vec::new, |hand| mem::take(&mut hand.batch));
             if !batch.is_empty() {
-                self.feed.answer = Some(Mail::Down(Answer::Batch(batch)));
+                self.feed.answer = Some(Mail::Down(Answer::Flushed(batch)));
             }
         }
         let taken = ready!(self.feed.step(self.writer, look));

@@ -10,20 +10,26 @@ use crate::step::{Look, Step, operation};
 use crate::turn::{Put, Sight};
 use crate::wait::Pace;
 
+impl<T> Answer<T> {
+    fn len(&self) -> usize {
+        match self {
+            Answer::One(_) => 1,
+            Answer::Batch(batch) | Answer::Flushed(batch) => batch.len(),
+            Answer::Write(_) => usize::MAX,
+        }
+    }
+}
+
 impl<T> Reader<T> {
-    /// Asks for `want`, unless that is asked for already, and waits for the next answer. Tells with it whether it is the answer
-    /// to `want`, and not what a nudged writer had. With `ahead` it asks for as much again when it takes the answer.
+    /// Asks for `want`, unless that is asked for already, and waits for the next answer; it may be less, from a writer that was
+    /// nudged or leaves. With `ahead` it asks for as much again when it takes the answer.
     ///
     /// What is left must be used up.
-    fn fetch(
-        &mut self,
-        want: Want,
-        ahead: bool,
-        look: Look<'_>,
-    ) -> Poll<Result<(Answer<T>, bool), Why>> {
+    fn fetch(&mut self, want: Want, ahead: bool, look: Look<'_>) -> Poll<Result<Answer<T>, Why>> {
         loop {
             if let Some(answer) = self.arrived() {
-                return Poll::Ready(Ok((answer, self.standing.take() == Some(want))));
+                self.standing = None;
+                return Poll::Ready(Ok(answer));
             }
             let half = &mut self.half;
             let sight = half.look();
@@ -33,11 +39,11 @@ impl<T> Reader<T> {
                     // The writer took it back.
                     continue;
                 }
-                let is_wanted = self.standing.take() == Some(want);
+                self.standing = None;
                 self.spare = Vec::from(mem::take(&mut self.left.items));
                 _ = self.ask(want, Look { waker: None, how: Put::Soft });
                 if let Some(answer) = self.arrived() {
-                    return Poll::Ready(Ok((answer, is_wanted)));
+                    return Poll::Ready(Ok(answer));
                 }
             } else if sight == Sight::Mail {
                 _ = half.take_telling(&mut self.arrived);
@@ -97,10 +103,10 @@ impl<T> Reader<T> {
     fn keep(&mut self, answer: Answer<T>) {
         match answer {
             Answer::One(item) => self.left.items.push_back(item),
-            Answer::Batch(batch) if self.left.items.is_empty() => {
-                self.left.items = VecDeque::from(batch)
+            Answer::Batch(batch) | Answer::Flushed(batch) if self.left.items.is_empty() => {
+                self.left.items = VecDeque::from(batch);
             }
-            Answer::Batch(batch) => self.left.items.extend(batch),
+            Answer::Batch(batch) | Answer::Flushed(batch) => self.left.items.extend(batch),
             Answer::Write(write) => self.left.write = Some(write),
         }
     }
@@ -118,8 +124,8 @@ impl<T> Reader<T> {
                 return Poll::Ready(Ok(item));
             }
             match ready!(self.fetch(want, ahead, look)) {
-                Ok((Answer::One(item), _)) => return Poll::Ready(Ok(item)),
-                Ok((answer, _)) => self.keep(answer),
+                Ok(Answer::One(item)) => return Poll::Ready(Ok(item)),
+                Ok(answer) => self.keep(answer),
                 Err(why) => return Poll::Ready(Err(self.ended(why))),
             }
         }
@@ -166,8 +172,9 @@ impl<T> Gather<T> {
                 Kind::All => Want::Exactly(usize::MAX),
             };
             match ready!(reader.fetch(want, false, look)) {
-                Ok((Answer::Batch(batch), is_wanted)) if batch.len() <= missing => {
-                    let is_flushed = is_wanted && batch.len() < missing && self.kind != Kind::All;
+                Ok(answer @ (Answer::Batch(_) | Answer::Flushed(_))) if answer.len() <= missing => {
+                    let is_flushed = matches!(answer, Answer::Flushed(_)) && self.kind != Kind::All;
+                    let (Answer::Batch(batch) | Answer::Flushed(batch)) = answer else { continue };
                     if self.items.is_empty() {
                         self.items = batch;
                     } else {
@@ -177,8 +184,11 @@ impl<T> Gather<T> {
                         return Poll::Ready(Ok(()));
                     }
                 }
-                Ok((answer, _)) => reader.keep(answer),
-                Err(_) if !self.items.is_empty() => return Poll::Ready(Ok(())),
+                Ok(answer) => reader.keep(answer),
+                Err(why) if !self.items.is_empty() => {
+                    reader.ended(why);
+                    return Poll::Ready(Ok(()));
+                }
                 Err(Why::Closed) if !reader.gave_empty && !matches!(self.kind, Kind::Some(_)) => {
                     reader.gave_empty = true;
                     reader.ended(Why::Closed);
@@ -362,12 +372,12 @@ impl<T> ReadOnce<'_, T> {
                 return Poll::Ready(Ok(()));
             }
             match ready!(reader.fetch(Want::Write, false, look)) {
-                Ok((Answer::Write(write), _)) => {
+                Ok(Answer::Write(write)) => {
                     // The only batch that may be empty: as it was written.
                     reader.left.write = Some(write);
                     return Poll::Ready(Ok(()));
                 }
-                Ok((answer, _)) => reader.keep(answer),
+                Ok(answer) => reader.keep(answer),
                 Err(why) => return Poll::Ready(Err(reader.ended(why))),
             }
         }
