@@ -983,3 +983,70 @@ fn a_flush_ends_a_read_also_after_another_one_was_given_up() {
     assert_eq!(support::ready(&mut read).unwrap(), [1, 2, 3]);
     support::ready(&mut flush).unwrap();
 }
+
+#[test]
+fn another_request_does_not_wait_for_as_many_as_the_cancelled_one() {
+    for second in Ask::ALL.into_iter().filter(|ask| !ask.gathers() || matches!(ask, Ask::Ahead(_)))
+    {
+        let (mut writer, mut reader) = stream();
+        pend(&mut reader.read(5));
+        writer.send(0).now().unwrap();
+        let mut asked = begin(&mut reader, second);
+        pend(&mut asked);
+        // The writer's next call hands over what lies in hand.
+        let mut send = writer.send(1);
+        pend(&mut send);
+        assert_eq!(ready(&mut asked), Some(vec![0]), "{second:?}");
+    }
+}
+
+#[test]
+fn a_request_that_nobody_has_seen_is_withdrawn_for_another_one() {
+    for second in Ask::ALL.into_iter().filter(|ask| !ask.gathers()) {
+        let (mut writer, mut reader) = stream();
+        pend(&mut reader.read(5));
+        let mut asked = begin(&mut reader, second);
+        pend(&mut asked);
+        let mut send = writer.send(0);
+        pend(&mut send);
+        assert_eq!(ready(&mut asked), Some(vec![0]), "{second:?}");
+        ready(&mut send).unwrap();
+    }
+}
+
+#[test]
+fn a_nudged_writer_stops_between_two_items() {
+    let (mut writer, reader) = stream();
+    let reader = RefCell::new(reader);
+    pend(&mut reader.borrow_mut().read(5));
+    let mut n = 0;
+    let mut write = writer.write_local(iter::from_fn(|| {
+        n += 1;
+        if n == 3 {
+            pend(&mut reader.borrow_mut().recv());
+        }
+        Some(n)
+    }));
+    pend(&mut write);
+    assert_eq!(ready(&mut reader.borrow_mut().read_some(5)).unwrap(), [1, 2, 3]);
+}
+
+#[test]
+fn a_nudged_writer_pulls_nothing() {
+    let (mut writer, mut reader) = stream();
+    pend(&mut reader.read(5));
+    writer.write_local(iter::empty()).now().unwrap();
+    pend(&mut reader.recv());
+    let mut n = 0;
+    let mut write = writer.write_local(iter::from_fn(|| {
+        n += 1;
+        Some(n)
+    }));
+    pend(&mut write);
+    // The answer has nothing, and then comes what was asked for.
+    pend(&mut reader.recv());
+    pend(&mut write);
+    assert_eq!(ready(&mut reader.recv()), Ok(1));
+    drop(write);
+    assert_eq!(n, 1);
+}
