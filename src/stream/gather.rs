@@ -32,7 +32,7 @@ impl<T> Reader<T> {
                 let is_wanted = self.standing.take() == Some(want);
                 if self.arrived.is_some() {
                     self.spare = Vec::from(mem::take(&mut self.left.items));
-                    _ = self.ask(want, Look { waker: None, how: Put::Soft });
+                    _ = self.ask(want, Look { waker: None, how: Put::Soft, ..Look::ONCE });
                 }
                 if let Some(answer) = self.arrived() {
                     return Poll::Ready(Ok((answer, is_wanted)));
