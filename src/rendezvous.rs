@@ -27,6 +27,7 @@ mod iter;
 mod line;
 mod ops;
 mod state;
+mod waiter;
 
 use self::core::{Core, RECEIVERS, SENDERS};
 pub use iter::{IntoValues, IntoValuesStream, Values, ValuesStream};

@@ -297,7 +297,7 @@ fn recv_gives_up(s: By, r: By) {
 fn close_against_all(s: By, r: By) {
     let census = Census::new();
     let (tx, rx) = rendezvous();
-    let closer = tx.clone();
+    let (closer, _stays) = (tx.clone(), rx.clone());
     let value = census.value(1);
     let sender = thread::spawn(move || send(s, &tx, value));
     let receiver = thread::spawn(move || recv(r, &rx));

@@ -284,12 +284,10 @@ impl World {
                 self.receivers[n] = None;
                 self.note_wakes();
             }
-            Command::Close => {
-                if self.received.len() > 6 {
-                    self.keeper.close();
-                    self.closed = true;
-                    self.note_wakes();
-                }
+            Command::Close if self.received.len() > 6 => {
+                self.keeper.close();
+                self.closed = true;
+                self.note_wakes();
             }
             _ => {}
         }

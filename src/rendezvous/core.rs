@@ -5,7 +5,8 @@ use std::task::{Poll, Waker};
 
 use super::effects::{Effects, Mark, Words};
 use super::line::Ticket;
-use super::state::{Found, Glance, State};
+use super::state::State;
+use super::waiter::{Found, Glance};
 use crate::error::Why;
 use crate::step::{Look, Step};
 use crate::sync::{self, Arc, Mutex};

@@ -35,81 +35,9 @@ use std::task::Waker;
 
 use super::effects::Effects;
 use super::line::{Line, Ticket};
+use super::waiter::{Found, Glance, Offer, RESERVES, Role, TASKS, THREADS, Taker, VALUES};
 use crate::error::Why;
 use crate::wait::Who;
-
-const VALUES: u8 = 0;
-const RESERVES: u8 = 1;
-const THREADS: u8 = 0;
-const TASKS: u8 = 1;
-
-#[derive(Debug)]
-struct Offer<T> {
-    waker: Option<Waker>,
-    value: Option<T>,
-    granted: Option<Ticket>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    Idle,
-    Called,
-    Reserved,
-    Filled,
-}
-
-#[derive(Debug)]
-struct Taker<T> {
-    waker: Option<Waker>,
-    role: Role,
-    who: Who,
-    /// It watches its word.
-    lingers: bool,
-    value: Option<T>,
-}
-
-impl<T> Taker<T> {
-    fn list(&self) -> u8 {
-        if self.who == Who::Thread { THREADS } else { TASKS }
-    }
-}
-
-/// How a party looks.
-#[derive(Debug)]
-pub(super) struct Glance<'w> {
-    /// As in `Look`.
-    pub(super) stays: Option<Who>,
-    pub(super) waker: Option<&'w Waker>,
-    /// A clone of the waker, made before the lock was taken. Without one, a look may find that it needs one.
-    pub(super) fresh: Option<Waker>,
-}
-
-impl Glance<'_> {
-    /// Nothing is there: sees to it that the waker is on `seat`, if it need not be cloned first.
-    #[inline]
-    fn wait_on<R>(&mut self, seat: &mut Option<Waker>, fx: &mut Effects<'_>) -> Found<R> {
-        let Some(waker) = self.waker else { return Found::Nothing };
-        if seat.as_ref().is_some_and(|seated| seated.will_wake(waker)) {
-            return Found::Nothing;
-        }
-        let Some(fresh) = self.fresh.take() else { return Found::NeedsWaker };
-        fx.drop_waker(seat.replace(fresh));
-        Found::Nothing
-    }
-}
-
-/// What a look has found.
-#[derive(Debug)]
-pub(super) enum Found<R> {
-    Done(R),
-    Ended(Why),
-    /// Nothing. Who stays has an entry now.
-    Nothing,
-    /// Nothing, and there must be a clone of the waker before the next look, which is due at once.
-    NeedsWaker,
-    /// Nothing, but there is somebody else's offer: one more look is due, soon.
-    LookAgain,
-}
 
 #[derive(Debug)]
 pub(super) struct State<T> {
@@ -642,18 +570,7 @@ impl<T> State<T> {
         }
         value
     }
-
-    /// The invariants of the header.
-    #[cfg(test)]
-    pub(super) fn assert_consistent(&mut self) {
-        let called = self.takers.all().filter(|(_, taker)| taker.role == Role::Called).count();
-        assert_eq!(called, self.called, "`called` counts the called");
-        if self.end.is_none() && self.next_is_value().is_some() {
-            assert_eq!(self.first_idle(), None, "who is idle has nobody to meet");
-        }
-        for (_, taker) in self.takers.all() {
-            assert!(taker.role != Role::Filled || taker.who == Who::Thread);
-            assert_eq!(taker.value.is_some(), taker.role == Role::Filled);
-        }
-    }
 }
+
+#[cfg(all(test, not(handover_loom)))]
+mod tests;
