@@ -110,3 +110,74 @@ fn random_steps_keep_the_invariants() {
         assert_eq!((sent, got), (state.handed_over(), state.handed_over()));
     }
 }
+
+/// Registers a receiver.
+fn stand(state: &mut State<u32>, who: Who, fx: &mut Effects<'_>) -> Ticket {
+    let mut at = None;
+    assert!(matches!(state.receive(&mut at, &mut look(Some(who)), fx), Found::Nothing));
+    at.expect("an entry")
+}
+
+/// Places an offer.
+fn place(state: &mut State<u32>, value: u32, fx: &mut Effects<'_>) -> Ticket {
+    match state.offer(&mut Some(value), None, &mut look(Some(Who::Task)), fx) {
+        Found::Done(Some(ticket)) => ticket,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn who_was_called_for_nothing_is_called_first_again() {
+    let words = [Words::new(), Words::new()];
+    let mut fx = Effects::new(&words);
+    let mut state = State::new();
+    let tickets = [(); 3].map(|()| stand(&mut state, Who::Task, &mut fx));
+    let withdrawn = [1, 2].map(|value| place(&mut state, value, &mut fx));
+    for ticket in withdrawn {
+        state.take_back(ticket, &mut fx);
+    }
+    // They look in another order than they came.
+    for at in [tickets[1], tickets[0]] {
+        let found = state.receive(&mut Some(at), &mut look(Some(Who::Task)), &mut fx);
+        assert!(matches!(found, Found::Nothing));
+    }
+    for (at, value) in tickets.into_iter().zip(3..) {
+        assert_eq!(state.first_idle(), Some(at));
+        place(&mut state, value, &mut fx);
+        let found = state.receive(&mut Some(at), &mut look(Some(Who::Task)), &mut fx);
+        assert!(matches!(found, Found::Done(got) if got == value));
+    }
+    fx.run();
+}
+
+#[test]
+fn a_thread_behind_a_called_task_is_roused_and_given_the_older_offer() {
+    struct Bell(std::sync::atomic::AtomicBool);
+    impl std::task::Wake for Bell {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+    let bell = std::sync::Arc::new(Bell(false.into()));
+    let waker = Waker::from(std::sync::Arc::clone(&bell));
+    let words = [Words::new(), Words::new()];
+    let mut state = State::new();
+    let mut fx = Effects::new(&words);
+    stand(&mut state, Who::Task, &mut fx);
+    let mut thread = Some(stand(&mut state, Who::Thread, &mut fx));
+    // It parks.
+    let (stays, fresh) = (Some(Who::Thread), Some(waker.clone()));
+    let mut glance = Glance { stays, waker: Some(&waker), fresh };
+    assert!(matches!(state.receive(&mut thread, &mut glance, &mut fx), Found::Nothing));
+    let first = place(&mut state, 1, &mut fx);
+    fx.run();
+    assert!(bell.0.load(std::sync::atomic::Ordering::SeqCst), "told too");
+    // Somebody who cannot wait comes before it looks: it is given what was there first.
+    let mut fx = Effects::new(&words);
+    let found = state.offer(&mut Some(2), None, &mut look(None), &mut fx);
+    assert!(matches!(found, Found::Nothing));
+    assert!(!state.senders.contains(first));
+    let found = state.receive(&mut thread, &mut look(Some(Who::Thread)), &mut fx);
+    assert!(matches!(found, Found::Done(1)));
+    fx.run();
+}
