@@ -654,3 +654,12 @@ fn a_ready_future_polled_again_panics_with_its_name() {
     assert!(support::panic_text(|| support::poll_once(&mut recv)).contains("Receiver::recv"));
     assert_eq!(support::poll_once(&mut rx.closed()), Poll::Ready(Ok(Why::Dropped)));
 }
+
+// ---- what may be sent where
+
+static_assertions::assert_impl_all!(Sender<std::cell::Cell<u8>>: Send, Sync);
+static_assertions::assert_impl_all!(Receiver<std::cell::Cell<u8>>: Send, Sync);
+static_assertions::assert_impl_all!(op::Send<'static, std::cell::Cell<u8>>: Send, Unpin);
+static_assertions::assert_impl_all!(op::Take<'static, std::cell::Cell<u8>>: Send, Unpin);
+static_assertions::assert_not_impl_any!(Sender<std::rc::Rc<u8>>: Send, Sync);
+static_assertions::assert_not_impl_any!(Receiver<std::rc::Rc<u8>>: Send, Sync);
