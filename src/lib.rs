@@ -45,6 +45,7 @@
 //! | take turns, one value a turn; `send` is `yield` | [`simplex`] |
 //! | take turns, and answer questions | [`duplex`] |
 //! | many items, as many at a time as the reader says | [`stream`] |
+//! | many senders and many receivers | [`rendezvous`] |
 //! | an iterator or a stream of an async routine, without a thread | [`generate`] |
 //! | an iterator or a stream of a blocking routine, on a thread | [`produce`], [`produce_in`] |
 //!
@@ -72,6 +73,7 @@ mod lockstep;
 pub mod op;
 mod produce;
 mod pull;
+mod rendezvous;
 mod step;
 mod stream;
 mod sync;
@@ -83,6 +85,10 @@ pub use lockstep::{Client, IntoIter, IntoStream, Iter, Server, Stream, duplex, s
 pub use produce::{
     Generator, GeneratorStream, Produced, ProducedIn, ProducedInStream, ProducedStream, generate,
     produce, produce_in,
+};
+pub use rendezvous::{
+    IntoValues, IntoValuesStream, Permit, Receiver, Sender, Stats, Values, ValuesStream,
+    WeakReceiver, WeakSender, rendezvous,
 };
 pub use stream::{
     Ahead, AheadStream, Batch, Chunks, ChunksStream, IntoItems, IntoItemsStream, Items,

@@ -11,4 +11,5 @@
 //! delivered, or is dropped with it; `reclaim()` tells which and gives it back.
 
 pub use crate::lockstep::{Ask, Demand, Exchange, Recv, SendAll};
+pub use crate::rendezvous::{Closed, Reserve, Send, SendEach, Take};
 pub use crate::stream::{Flush, Read, ReadInto, ReadOnce, ReadOne, SendOne, Write, WriteLocal};

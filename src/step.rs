@@ -17,10 +17,12 @@ pub(crate) struct Look<'w> {
     pub(crate) waker: Option<&'w Waker>,
     /// Whether what is put may be withdrawn: a thread that blocks without a deadline never does.
     pub(crate) how: Put,
+    /// Who will look again if it is not done; nobody in a mere look. A thread surely does, a task may be dropped instead.
+    pub(crate) stays: Option<Who>,
 }
 
 impl Look<'_> {
-    pub(crate) const ONCE: Look<'static> = Look { waker: None, how: Put::Soft };
+    pub(crate) const ONCE: Look<'static> = Look { waker: None, how: Put::Soft, stays: None };
 
     /// Takes the message that comes next, or tells that the peer has left. Out of turn if the turn is this party's own.
     #[inline]
@@ -76,6 +78,14 @@ pub(crate) trait Step {
 
     /// How long this end lingers.
     fn pace(&mut self) -> &mut Pace;
+
+    /// Brings the pace up to date, where several parties share one.
+    #[inline]
+    fn fetch_pace(&mut self) {}
+
+    /// Lets the others have the pace, where several parties share one.
+    #[inline]
+    fn store_pace(&mut self) {}
 }
 
 /// What the `operation` macro adds to a step.
@@ -106,9 +116,11 @@ pub(crate) fn finish<O: Operation>(op: &mut O, run: impl FnOnce(&mut O) -> O::Ou
 /// Lingers if that lately paid. Tells whether a step may now find something else.
 #[inline]
 fn linger(op: &mut impl Step, who: Who) -> bool {
+    op.fetch_pace();
     let mut pace = *op.pace();
     let stirred = pace.linger(who, || op.is_stirred());
     *op.pace() = pace;
+    op.store_pace();
     stirred
 }
 
@@ -125,7 +137,7 @@ pub(crate) fn now<S: Step>(op: &mut S) -> S::Output {
 pub(crate) fn block<S: Step>(op: &mut S, deadline: Option<Instant>) -> S::Output {
     let how = if deadline.is_none() { Put::Firm } else { Put::Soft };
     loop {
-        if let Poll::Ready(output) = op.step(Look { waker: None, how }) {
+        if let Poll::Ready(output) = op.step(Look { waker: None, how, stays: Some(Who::Thread) }) {
             return output;
         }
         _ = op.is_peer_elsewhere(); // the peer may want to know where this one is
@@ -141,7 +153,9 @@ pub(crate) fn block<S: Step>(op: &mut S, deadline: Option<Instant>) -> S::Output
 #[cold]
 fn park<S: Step>(op: &mut S, deadline: Option<Instant>, how: Put) -> Poll<S::Output> {
     with_parker(|parker, waker| {
-        if let Poll::Ready(output) = op.step(Look { waker: Some(waker), how }) {
+        if let Poll::Ready(output) =
+            op.step(Look { waker: Some(waker), how, stays: Some(Who::Thread) })
+        {
             return Poll::Ready(output);
         }
         let start = Instant::now();
@@ -162,9 +176,10 @@ fn park<S: Step>(op: &mut S, deadline: Option<Instant>, how: Put) -> Poll<S::Out
 #[inline]
 pub(crate) fn poll<S: Step>(op: &mut S, context: &mut Context<'_>) -> Poll<S::Output> {
     // Who waits for a party that last ran on this very thread keeps it from running.
+    let look = Look { waker: None, how: Put::Soft, stays: Some(Who::Task) };
     if op.is_peer_elsewhere() {
         loop {
-            if let Poll::Ready(output) = op.step(Look::ONCE) {
+            if let Poll::Ready(output) = op.step(look) {
                 return Poll::Ready(output);
             }
             if !linger(op, Who::Task) {
@@ -172,7 +187,7 @@ pub(crate) fn poll<S: Step>(op: &mut S, context: &mut Context<'_>) -> Poll<S::Ou
             }
         }
     }
-    op.step(Look { waker: Some(context.waker()), how: Put::Soft })
+    op.step(Look { waker: Some(context.waker()), ..look })
 }
 
 /// Polls an operation, which is then done if it is ready.

@@ -118,6 +118,19 @@ impl Pace {
         Self { level: Self::BRIEFLY, patience: Self::PATIENCE, skipped: 0, is_lively: false }
     }
 
+    /// In one word, for an atomic that several parties share.
+    #[inline]
+    pub(crate) const fn to_bits(self) -> u32 {
+        let [low, high] = self.skipped.to_le_bytes();
+        u32::from_le_bytes([self.level, self.patience, low, high])
+    }
+
+    #[inline]
+    pub(crate) const fn from_bits(bits: u32) -> Self {
+        let [level, patience, low, high] = bits.to_le_bytes();
+        Self { level, patience, skipped: u16::from_le_bytes([low, high]), is_lively: false }
+    }
+
     /// Watches until `stirred`, for as long as that lately paid. Tells whether it did.
     #[inline]
     pub(crate) fn linger(&mut self, who: Who, stirred: impl Fn() -> bool) -> bool {

@@ -7,7 +7,7 @@ use std::task::{Poll, ready};
 use super::{Answer, Batch, Mail, Reader, Request, Want};
 use crate::error::{RecvError, Why};
 use crate::step::{Look, Step, operation};
-use crate::turn::{Put, Sight};
+use crate::turn::Sight;
 use crate::wait::Pace;
 
 impl<T> Answer<T> {
@@ -41,7 +41,7 @@ impl<T> Reader<T> {
                 }
                 self.standing = None;
                 self.spare = Vec::from(mem::take(&mut self.left.items));
-                _ = self.ask(want, Look { waker: None, how: Put::Soft });
+                _ = self.ask(want, Look::ONCE);
                 if let Some(answer) = self.arrived() {
                     return Poll::Ready(Ok(answer));
                 }

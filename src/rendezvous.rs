@@ -1,0 +1,402 @@
+//! `rendezvous`: many senders, many receivers, and no place between them.
+//!
+//! `state` says who waits for whom (its header has the table of states), `line` keeps them in order, `effects` is what is done for
+//! others after unlocking, `core` puts these under one lock, `ops` are the steps. A look takes the lock once; a sender that
+//! lingers learns without it that its value was taken.
+//!
+//! | sees \ step  | `Send`, not offered         | `Send`, offered     | `Take`, first look                   | `Take`, later looks      |
+//! |--------------|-----------------------------|---------------------|--------------------------------------|--------------------------|
+//! | a peer       | a thread: done; a task: offers, calls it | cannot be | takes an offer for which nobody is called; else queues and soon looks again | takes the first offer |
+//! | nobody       | offers                      | waits               | queues                               | waits                    |
+//! | it was met   | cannot be                   | done                | cannot be                            | has its value (a thread) |
+//! | the end      | the end and the value       | the end and the value | the end                            | what it was given, or the end |
+//!
+//! A thread that waits is given its value by the sender: it cannot go away between two looks. A task that waits is only called; the
+//! value moves in its own step.
+
+use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::thread;
+
+use crate::error::Why;
+use crate::sync::Arc;
+
+mod core;
+mod effects;
+mod iter;
+mod line;
+mod ops;
+mod state;
+mod waiter;
+
+use self::core::{Core, RECEIVERS, SENDERS};
+pub use iter::{IntoValues, IntoValuesStream, Values, ValuesStream};
+pub use ops::{Closed, Permit, Reserve, Send, SendEach, Take};
+
+/// Creates a channel of many senders and many receivers that has no capacity: a value goes from hand to hand.
+///
+/// Both ends can be cloned, and used by threads and tasks alike. Who came first is served first, on each side.
+///
+/// ```
+/// use handover::rendezvous;
+/// use std::thread;
+///
+/// let (tx, rx) = rendezvous();
+/// thread::scope(|scope| {
+///     for worker in 0..3 {
+///         let rx = rx.clone();
+///         scope.spawn(move || rx.iter().for_each(|n| println!("worker {worker} has {n}")));
+///     }
+///     drop(rx);
+///     tx.send_all(1..=9).wait().unwrap();
+///     drop(tx);
+/// });
+/// ```
+pub fn rendezvous<T>() -> (Sender<T>, Receiver<T>) {
+    let core = Core::new();
+    (Sender { core: Arc::clone(&core) }, Receiver { core })
+}
+
+/// What a channel has to do just now: see [`Sender::stats`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Sending ends that live.
+    pub senders: usize,
+    /// Receiving ends that live.
+    pub receivers: usize,
+    /// Operations of senders that wait for a receiver.
+    pub waiting_senders: usize,
+    /// Operations of receivers that wait for a value.
+    pub waiting_receivers: usize,
+    /// Values that were handed over, ever.
+    pub handed_over: u64,
+}
+
+fn why_now() -> Why {
+    if thread::panicking() { Why::Panicked } else { Why::Dropped }
+}
+
+/// What both ends can do.
+macro_rules! end {
+    ($End:ident, $Weak:ident, $side:expr) => {
+        impl<T> $End<T> {
+            /// Waits until the channel has ended, and tells how.
+            ///
+            /// # Errors
+            ///
+            /// [`Why::TimedOut`] or [`Why::NotReady`], if it has not.
+            ///
+            /// # Cancel safety
+            ///
+            /// Dropping it loses nothing.
+            ///
+            /// ```
+            /// use handover::{Why, rendezvous};
+            ///
+            /// let (tx, rx) = rendezvous::<()>();
+            /// assert!(tx.closed().now().unwrap_err().is_not_ready());
+            /// rx.close();
+            /// assert_eq!(tx.closed().wait(), Ok(Why::Closed));
+            /// ```
+            pub fn closed(&self) -> Closed<'_, T> {
+                Closed::new(&self.core)
+            }
+
+            /// Ends the channel for all its ends: whoever waits is told [`Why::Closed`], at once. Never waits. `true` if this call
+            /// ended it.
+            ///
+            /// What was handed over is received. What is only on offer stays with its sender.
+            ///
+            /// ```
+            /// let (tx, rx) = handover::rendezvous::<()>();
+            /// assert!(tx.close());
+            /// assert!(!rx.close());
+            /// ```
+            pub fn close(&self) -> bool {
+                self.core.with(|state, fx| state.finish(Why::Closed, fx))
+            }
+
+            /// Whether the channel has ended. It may end at any moment after a `false`; a `true` stays.
+            ///
+            /// ```
+            /// let (tx, rx) = handover::rendezvous::<()>();
+            /// assert!(!tx.is_closed() && !rx.is_closed());
+            /// drop(tx);
+            /// assert!(rx.is_closed());
+            /// ```
+            pub fn is_closed(&self) -> bool {
+                self.how_ended().is_some()
+            }
+
+            fn how_ended(&self) -> Option<Why> {
+                self.core.with(|state, _| state.end())
+            }
+
+            /// A handle that does not keep the channel open.
+            ///
+            /// ```
+            /// let (tx, rx) = handover::rendezvous::<()>();
+            /// let (weak_tx, weak_rx) = (tx.downgrade(), rx.downgrade());
+            /// assert!(weak_tx.upgrade().is_some() && weak_rx.upgrade().is_some());
+            /// drop((tx, rx));
+            /// assert!(weak_tx.upgrade().is_none() && weak_rx.upgrade().is_none());
+            /// ```
+            pub fn downgrade(&self) -> $Weak<T> {
+                $Weak { core: Arc::clone(&self.core) }
+            }
+
+            /// Whether both are ends of one channel.
+            ///
+            /// ```
+            /// let (tx, rx) = handover::rendezvous::<()>();
+            /// assert!(tx.same_channel(&tx.clone()) && rx.same_channel(&rx.clone()));
+            /// assert!(!tx.same_channel(&handover::rendezvous().0));
+            /// ```
+            pub fn same_channel(&self, other: &Self) -> bool {
+                Arc::ptr_eq(&self.core, &other.core)
+            }
+
+            /// What the channel has to do just now. Costs as much as operations wait.
+            ///
+            /// ```
+            /// let (tx, rx) = handover::rendezvous::<()>();
+            /// let other = tx.clone();
+            /// assert_eq!((rx.stats().senders, tx.stats().receivers), (2, 1));
+            /// assert_eq!(tx.stats().handed_over, 0);
+            /// ```
+            pub fn stats(&self) -> Stats {
+                self.core.with(|state, _| {
+                    let [senders, receivers] = state.ends();
+                    let [waiting_senders, waiting_receivers] = state.waiting();
+                    Stats {
+                        senders,
+                        receivers,
+                        waiting_senders,
+                        waiting_receivers,
+                        handed_over: state.handed_over(),
+                    }
+                })
+            }
+        }
+
+        /// Another end of the same side. Of a channel that has ended, too.
+        impl<T> Clone for $End<T> {
+            fn clone(&self) -> Self {
+                self.core.with(|state, _| state.join($side));
+                Self { core: Arc::clone(&self.core) }
+            }
+        }
+
+        impl<T> Drop for $End<T> {
+            fn drop(&mut self) {
+                self.core.with(|state, fx| state.part($side, why_now(), fx));
+            }
+        }
+
+        impl<T> fmt::Debug for $End<T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($End))
+                    .field("end", &self.how_ended())
+                    .field("stats", &self.stats())
+                    .finish()
+            }
+        }
+
+        // An end is whole again after a panic: what a panic interrupts is an operation, which withdraws.
+        impl<T> UnwindSafe for $End<T> {}
+        impl<T> RefUnwindSafe for $End<T> {}
+
+        #[doc = concat!("A handle to a [`", stringify!($End), "`] that does not keep the channel open. See [`", stringify!($End), "::downgrade`].")]
+        pub struct $Weak<T> {
+            core: Arc<Core<T>>,
+        }
+
+        impl<T> $Weak<T> {
+            /// An end, if there is still one of its side (of a channel that has ended, too).
+            ///
+            /// ```
+            /// let (tx, rx) = handover::rendezvous::<()>();
+            /// let weak = rx.downgrade();
+            /// assert!(weak.upgrade().is_some_and(|end| end.same_channel(&rx)));
+            /// ```
+            pub fn upgrade(&self) -> Option<$End<T>> {
+                let is_alive = self.core.with(|state, _| {
+                    let is_alive = state.ends()[$side] > 0;
+                    if is_alive {
+                        state.join($side);
+                    }
+                    is_alive
+                });
+                is_alive.then(|| $End { core: Arc::clone(&self.core) })
+            }
+        }
+
+        impl<T> Clone for $Weak<T> {
+            fn clone(&self) -> Self {
+                Self { core: Arc::clone(&self.core) }
+            }
+        }
+
+        impl<T> fmt::Debug for $Weak<T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($Weak)).finish_non_exhaustive()
+            }
+        }
+
+        impl<T> UnwindSafe for $Weak<T> {}
+        impl<T> RefUnwindSafe for $Weak<T> {}
+    };
+}
+
+/// A sending end of a channel of many ends. Clones send into the same channel.
+///
+/// When the last one is dropped, the receivers are told [`Why::Dropped`] (or [`Why::Panicked`], while unwinding);
+/// [`close`](Sender::close) tells them [`Why::Closed`].
+pub struct Sender<T> {
+    core: Arc<Core<T>>,
+}
+
+end!(Sender, WeakSender, SENDERS);
+
+impl<T> Sender<T> {
+    /// Hands a value to a receiver. Done when one has taken it.
+    ///
+    /// Done at once if a blocked thread waits for it. A task that waits takes it when it is polled next; until then the value is
+    /// still the sender's.
+    ///
+    /// # Errors
+    ///
+    /// The end of the channel, with the value.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it withdraws the value if no receiver has taken it; [`reclaim`](Send::reclaim) tells.
+    ///
+    /// ```
+    /// use handover::rendezvous;
+    /// use std::thread;
+    ///
+    /// let (tx, rx) = rendezvous();
+    /// let receiver = thread::spawn(move || rx.recv().wait());
+    /// tx.send("from hand to hand").wait().unwrap();
+    /// assert_eq!(receiver.join().unwrap(), Ok("from hand to hand"));
+    ///
+    /// let error = tx.send("too late").wait().unwrap_err();
+    /// assert_eq!(error.into_unsent(), Some("too late"));
+    /// ```
+    pub fn send(&self, value: T) -> Send<'_, T> {
+        Send::new(&self.core, value, None)
+    }
+
+    /// Hands over each item, one after the other. The iterator makes a step when the item before was taken.
+    ///
+    /// # Errors
+    ///
+    /// The end of the channel, with every item that was not taken.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it withdraws the item on offer if no receiver has taken it, and drops that and the rest.
+    ///
+    /// ```
+    /// use handover::rendezvous;
+    /// use std::thread;
+    ///
+    /// let (tx, rx) = rendezvous();
+    /// let receiver = thread::spawn(move || rx.into_iter().take(2).sum::<u32>());
+    /// let error = tx.send_all([1, 2, 3, 4]).wait().unwrap_err();
+    /// assert!(error.into_rest().eq([3, 4]));
+    /// assert_eq!(receiver.join().unwrap(), 3);
+    /// ```
+    pub fn send_all<I: IntoIterator<Item = T>>(&self, items: I) -> SendEach<'_, I::IntoIter> {
+        SendEach::new(&self.core, items.into_iter())
+    }
+
+    /// Waits until a receiver stands ready, and keeps it for one value, which may be made only then.
+    ///
+    /// # Errors
+    ///
+    /// The end of the channel.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses nothing: a receiver that was kept for it is free for the next sender.
+    ///
+    /// ```
+    /// use handover::rendezvous;
+    /// use std::thread;
+    ///
+    /// let (tx, rx) = rendezvous();
+    /// let receiver = thread::spawn(move || rx.recv().wait());
+    /// let permit = tx.reserve().wait().unwrap();
+    /// permit.send("wanted").wait().unwrap();
+    /// assert_eq!(receiver.join().unwrap(), Ok("wanted"));
+    /// ```
+    pub fn reserve(&self) -> Reserve<'_, T> {
+        Reserve::new(&self.core)
+    }
+}
+
+/// A receiving end of a channel of many ends. Clones receive from the same channel; each value goes to one of them.
+///
+/// When the last one is dropped, the senders are told [`Why::Dropped`] (or [`Why::Panicked`], while unwinding);
+/// [`close`](Receiver::close) tells them [`Why::Closed`].
+pub struct Receiver<T> {
+    core: Arc<Core<T>>,
+}
+
+end!(Receiver, WeakReceiver, RECEIVERS);
+
+impl<T> Receiver<T> {
+    /// Takes a value from a sender, or waits for one.
+    ///
+    /// # Errors
+    ///
+    /// The end of the channel.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses nothing: the value is its sender's until this operation is `Ready`, and a sender that had called it
+    /// calls the next one.
+    ///
+    /// # Do not keep it without polling it
+    ///
+    /// A pending future of this operation has a place in the queue. When its turn has come, its task is woken, and should poll
+    /// it or drop it. A future that is kept and never polled again (in an array beside another one that is awaited, say) holds up
+    /// the value of one sender, which no other waiting *task* is told of until something else happens on the channel: any
+    /// other send, any receive that begins, any drop of that future passes the value on. Waiting *threads* are
+    /// told along with it, and take the value if it does not.
+    ///
+    /// ```
+    /// use handover::{Why, rendezvous};
+    ///
+    /// let (tx, rx) = rendezvous();
+    /// # pollster::block_on(async {
+    /// let mut send = tx.send(1);
+    /// assert!(futures_lite::future::poll_once(&mut send).await.is_none()); // nobody there
+    /// assert_eq!(rx.recv().await, Ok(1));
+    /// assert!(send.await.is_ok());
+    /// drop(tx);
+    /// assert_eq!(rx.recv().await.unwrap_err().why(), Why::Dropped);
+    /// # });
+    /// ```
+    #[inline]
+    pub fn recv(&self) -> Take<'_, T> {
+        Take::new(&self.core)
+    }
+
+    /// How the channel ended, once it has.
+    ///
+    /// ```
+    /// use handover::{Why, rendezvous};
+    ///
+    /// let (tx, rx) = rendezvous::<()>();
+    /// assert_eq!(rx.end(), None);
+    /// tx.close();
+    /// assert_eq!(rx.end(), Some(Why::Closed));
+    /// ```
+    pub fn end(&self) -> Option<Why> {
+        self.how_ended()
+    }
+}

@@ -1,0 +1,372 @@
+//! What the ends of a channel share, and how one party looks at it.
+
+use std::ops::Deref;
+use std::task::{Poll, Waker};
+
+use super::effects::{Effects, Mark, Words};
+use super::line::Ticket;
+use super::state::State;
+use super::waiter::{Found, Glance};
+use crate::error::Why;
+use crate::step::{Look, Step};
+use crate::sync::{self, Arc, Mutex};
+use crate::wait::{Pace, Who};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
+pub(super) const SENDERS: usize = 0;
+pub(super) const RECEIVERS: usize = 1;
+
+#[derive(Debug)]
+pub(super) struct Core<T> {
+    state: Mutex<State<T>>,
+    /// Of the senders' entries, and of the receivers'.
+    words: [Words; 2],
+    /// How long each side lingers. A hint.
+    paces: [AtomicU32; 2],
+    /// The thread on which each side last waited. A hint.
+    places: [AtomicUsize; 2],
+}
+
+impl<T> Core<T> {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State::new()),
+            words: [Words::new(), Words::new()],
+            paces: [(); 2].map(|()| AtomicU32::new(Pace::new().to_bits())),
+            places: [(); 2].map(|()| AtomicUsize::new(0)),
+        })
+    }
+
+    /// The one way to the state. What it entails for others is done after unlocking.
+    #[inline]
+    pub(super) fn with<R>(&self, f: impl FnOnce(&mut State<T>, &mut Effects<'_>) -> R) -> R {
+        let mut fx = Effects::new(&self.words);
+        let result = f(&mut self.state.lock(), &mut fx);
+        fx.run();
+        result
+    }
+
+    /// As `with`, for what may bring the caller something that a panic of a waker must not take away.
+    #[inline]
+    fn with_prize<R>(
+        &self,
+        f: impl FnOnce(&mut State<T>, &mut Effects<'_>) -> Found<R>,
+    ) -> Found<R> {
+        let mut fx = Effects::new(&self.words);
+        let found = f(&mut self.state.lock(), &mut fx);
+        if matches!(found, Found::Done(_)) {
+            fx.run_quietly();
+        } else {
+            fx.run();
+        }
+        found
+    }
+
+    #[inline]
+    pub(super) fn is_other_side_elsewhere(&self, side: usize) -> bool {
+        let here = sync::this_thread();
+        // Ordering: Relaxed, as a wrong hint only costs time.
+        if self.places[side].load(Relaxed) != here {
+            self.places[side].store(here, Relaxed);
+        }
+        let there = self.places[1 - side].load(Relaxed);
+        there != 0 && there != here
+    }
+
+    pub(super) fn pace(&self, side: usize) -> Pace {
+        Pace::from_bits(self.paces[side].load(Relaxed))
+    }
+
+    pub(super) fn set_pace(&self, side: usize, pace: Pace) {
+        self.paces[side].store(pace.to_bits(), Relaxed);
+    }
+}
+
+/// How a look becomes a glance: with a clone of the waker, if one is surely needed.
+#[inline]
+fn glance<'w>(look: Look<'w>, is_seated: bool) -> Glance<'w> {
+    let fresh = if is_seated { None } else { look.waker.cloned() };
+    Glance { stays: look.stays, waker: look.waker, fresh }
+}
+
+/// Repeats a look that needs a clone of the waker.
+macro_rules! look_with_waker {
+    ($glance:ident, $look:expr) => {
+        loop {
+            match $look {
+                Found::NeedsWaker => $glance.fresh = $glance.waker.map(Waker::clone),
+                found => break found,
+            }
+        }
+    };
+}
+
+/// A value on its way.
+#[derive(Debug)]
+pub(super) struct Sending<T> {
+    /// Here until it is offered.
+    value: Option<T>,
+    placed: Option<(Ticket, Mark)>,
+    permit: Option<Ticket>,
+    is_seated: bool,
+}
+
+impl<T> Sending<T> {
+    pub(super) const fn new(value: Option<T>, permit: Option<Ticket>) -> Self {
+        Self { value, placed: None, permit, is_seated: false }
+    }
+
+    /// Whether it is neither to be offered nor on offer.
+    #[inline]
+    pub(super) const fn is_through(&self) -> bool {
+        self.value.is_none() && self.placed.is_none()
+    }
+
+    #[inline]
+    pub(super) fn step(&mut self, core: &Core<T>, look: Look<'_>) -> Poll<Result<(), Why>> {
+        match self.placed {
+            Some((_, mark)) if core.words[SENDERS].is_taken(mark) => {
+                self.placed = None;
+                Poll::Ready(Ok(()))
+            }
+            Some((ticket, _)) => self.look_again(core, ticket, look),
+            None => self.offer(core, look),
+        }
+    }
+
+    #[inline]
+    fn offer(&mut self, core: &Core<T>, look: Look<'_>) -> Poll<Result<(), Why>> {
+        let mut glance = glance(look, false);
+        let (value, placed, permit) = (&mut self.value, &mut self.placed, self.permit.take());
+        let found = core.with(|state, fx| {
+            let found = state.offer(value, permit, &mut glance, fx);
+            if let Found::Done(Some(ticket)) = found {
+                let mark = core.words[SENDERS].begin(ticket.index, ticket.serial);
+                *placed = Some((ticket, mark));
+            }
+            found
+        });
+        match found {
+            Found::Done(None) => Poll::Ready(Ok(())),
+            Found::Ended(why) => Poll::Ready(Err(why)),
+            _ => {
+                self.is_seated = look.waker.is_some();
+                Poll::Pending
+            }
+        }
+    }
+
+    fn look_again(
+        &mut self,
+        core: &Core<T>,
+        ticket: Ticket,
+        look: Look<'_>,
+    ) -> Poll<Result<(), Why>> {
+        let mut glance = glance(look, self.is_seated);
+        let found = look_with_waker!(
+            glance,
+            core.with(|state, fx| {
+                let found = state.see_offer(ticket, &mut glance, fx);
+                if let Some((_, mark)) = &mut self.placed {
+                    core.words[SENDERS].refresh(mark);
+                }
+                found
+            })
+        );
+        match found {
+            Found::Done(()) => {
+                self.placed = None;
+                Poll::Ready(Ok(()))
+            }
+            Found::Ended(why) => Poll::Ready(Err(why)),
+            _ => {
+                self.is_seated |= look.waker.is_some();
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Gives up: the value, if it was not taken.
+    pub(super) fn take_back(&mut self, core: &Core<T>) -> Option<T> {
+        if let Some((ticket, mark)) = self.placed.take() {
+            if core.words[SENDERS].is_taken(mark) {
+                return None;
+            }
+            return core.with(|state, fx| state.take_back(ticket, fx));
+        }
+        if let Some(permit) = self.permit.take() {
+            core.with(|state, fx| state.release(permit, fx));
+        }
+        self.value.take()
+    }
+
+    pub(super) fn is_stirred(&self, core: &Core<T>) -> bool {
+        self.placed.is_some_and(|(_, mark)| core.words[SENDERS].is_stirred(mark))
+    }
+}
+
+/// Waiting for a permit.
+#[derive(Debug, Default)]
+pub(super) struct Reserving {
+    at: Option<Ticket>,
+    mark: Option<Mark>,
+    is_seated: bool,
+}
+
+impl Reserving {
+    pub(super) fn step<T>(&mut self, core: &Core<T>, look: Look<'_>) -> Poll<Result<Ticket, Why>> {
+        let mut glance = glance(look, self.is_seated);
+        let found = look_with_waker!(
+            glance,
+            core.with_prize(|state, fx| {
+                let found = state.reserve(&mut self.at, &mut glance, fx);
+                self.mark = self.at.map(|at| core.words[SENDERS].mark(at.index));
+                found
+            })
+        );
+        match found {
+            Found::Done(taker) => Poll::Ready(Ok(taker)),
+            Found::Ended(why) => Poll::Ready(Err(why)),
+            _ => {
+                self.is_seated |= look.waker.is_some();
+                Poll::Pending
+            }
+        }
+    }
+
+    pub(super) fn give_up<T>(&mut self, core: &Core<T>) {
+        if let Some(ticket) = self.at.take() {
+            drop(core.with(|state, fx| state.take_back(ticket, fx)));
+        }
+    }
+
+    pub(super) fn is_stirred<T>(&self, core: &Core<T>) -> bool {
+        self.mark.is_some_and(|mark| core.words[SENDERS].is_stirred(mark))
+    }
+}
+
+/// Waiting for the end.
+#[derive(Debug, Default)]
+pub(super) struct Watching {
+    at: Option<Ticket>,
+    is_seated: bool,
+}
+
+impl Watching {
+    pub(super) fn step<T>(&mut self, core: &Core<T>, look: Look<'_>) -> Poll<Why> {
+        let mut glance = glance(look, self.is_seated);
+        let found = look_with_waker!(
+            glance,
+            core.with(|state, fx| state.watch(&mut self.at, &mut glance, fx))
+        );
+        match found {
+            Found::Done(why) => {
+                self.give_up(core);
+                Poll::Ready(why)
+            }
+            _ => {
+                self.is_seated |= look.waker.is_some();
+                Poll::Pending
+            }
+        }
+    }
+
+    pub(super) fn give_up<T>(&mut self, core: &Core<T>) {
+        if let Some(ticket) = self.at.take() {
+            core.with(|state, fx| state.unwatch(ticket, fx));
+        }
+    }
+}
+
+/// Waiting for values, one after the other. `C` leads to the core: borrowed, or as an end of its own.
+#[derive(Debug)]
+pub(super) struct Taking<C> {
+    pub(super) core: C,
+    at: Option<Ticket>,
+    mark: Option<Mark>,
+    is_seated: bool,
+    pace: Pace,
+}
+
+impl<T, C: Deref<Target = Core<T>>> Taking<C> {
+    pub(super) const fn new(core: C) -> Self {
+        Self { core, at: None, mark: None, is_seated: false, pace: Pace::new() }
+    }
+
+    fn give_up(&mut self) -> Option<T> {
+        self.is_seated = false;
+        let ticket = self.at.take()?;
+        self.core.with(|state, fx| state.give_up(ticket, fx))
+    }
+}
+
+impl<T, C: Deref<Target = Core<T>>> Step for Taking<C> {
+    type Output = Result<T, Why>;
+
+    #[inline]
+    fn step(&mut self, look: Look<'_>) -> Poll<Self::Output> {
+        let core = &*self.core;
+        let mut glance = glance(look, self.is_seated);
+        let found = look_with_waker!(
+            glance,
+            core.with_prize(|state, fx| {
+                let found = state.receive(&mut self.at, &mut glance, fx);
+                self.mark = self.at.map(|at| core.words[RECEIVERS].mark(at.index));
+                found
+            })
+        );
+        match found {
+            Found::Done(value) => {
+                self.is_seated = false;
+                Poll::Ready(Ok(value))
+            }
+            Found::Ended(why) => {
+                self.is_seated = false;
+                Poll::Ready(Err(why))
+            }
+            found => {
+                self.is_seated |= look.waker.is_some();
+                // A thread looks again by itself before it parks: this look was not its first.
+                if let (Found::LookAgain, Some(waker), Some(Who::Task)) =
+                    (found, look.waker, look.stays)
+                {
+                    waker.wake_by_ref();
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    fn expire(&mut self, why: Why) -> Self::Output {
+        // A thread may have been given its value since it looked.
+        self.give_up().ok_or(why)
+    }
+
+    fn withdraw(&mut self) {
+        drop(self.give_up());
+    }
+
+    #[inline]
+    fn is_stirred(&self) -> bool {
+        self.mark.is_some_and(|mark| self.core.words[RECEIVERS].is_stirred(mark))
+    }
+
+    #[inline]
+    fn is_peer_elsewhere(&mut self) -> bool {
+        self.core.is_other_side_elsewhere(RECEIVERS)
+    }
+
+    fn pace(&mut self) -> &mut Pace {
+        &mut self.pace
+    }
+
+    fn fetch_pace(&mut self) {
+        self.pace = self.core.pace(RECEIVERS);
+    }
+
+    fn store_pace(&mut self) {
+        self.core.set_pace(RECEIVERS, self.pace);
+    }
+}

@@ -1,0 +1,576 @@
+//! Who waits for whom on a channel of many ends. Pure: under one lock, no user code; what others must be told goes to `Effects`.
+//!
+//! # Senders
+//!
+//! | an entry                   | stands in  | means                                                   | ends when                             |
+//! |----------------------------|------------|---------------------------------------------------------|---------------------------------------|
+//! | with a value               | `VALUES`   | an offer                                                | it is taken (the entry is then gone), or its owner leaves |
+//! | without, `granted` is none | `RESERVES` | wants a permit                                          | it is granted one, or its owner leaves |
+//! | without, `granted` is some | no list    | has a permit for that receiver, and does not know it yet | its owner looks or leaves             |
+//!
+//! # Receivers
+//!
+//! | role       | stands in             | means                                             | what may come next                                   |
+//! |------------|-----------------------|---------------------------------------------------|------------------------------------------------------|
+//! | `Idle`     | `THREADS` or `TASKS`  | nobody has asked for it                           | is called, filled, reserved; takes; leaves           |
+//! | `Called`   | no list               | a task that was told of an offer                  | looks: takes one, or is idle again where it stood; leaves: the call goes on to the next |
+//! | `Reserved` | no list               | belongs to a permit                               | its permit sends: called or filled; is dropped: idle; its time is up: may take an offer that stands |
+//! | `Filled`   | no list               | a thread that has been given its value            | looks: has it                                        |
+//!
+//! # What always holds when the lock is free and the channel has not ended
+//!
+//! * If there are more offers than called receivers, or reserves, then nobody is idle.
+//! * `called` counts the entries that are `Called`.
+//! * Only a thread is ever `Filled`: it cannot go away between two looks, a task can.
+//!
+//! # Who gets an offer
+//!
+//! The offer that came first, always; but which receiver? The idle one that came first: a thread gets it at once, a task is called
+//! and takes it when it looks. Who comes when each offer has somebody called for it stands behind them. But a called task may never look,
+//! kept by its owner and not polled. So whoever has stood here and looks again (and is not `Reserved`) takes what is still there, and when a task is
+//! called, the first waiting thread is woken for such a look.
+
+use std::mem;
+use std::task::Waker;
+
+use super::effects::Effects;
+use super::line::{Line, Ticket};
+use super::waiter::{Found, Glance, Offer, RESERVES, Role, TASKS, THREADS, Taker, VALUES};
+use crate::error::Why;
+use crate::wait::Who;
+
+#[derive(Debug)]
+pub(super) struct State<T> {
+    senders: Line<Offer<T>, 2>,
+    takers: Line<Taker<T>, 2>,
+    called: usize,
+    watchers: Option<Box<Line<Option<Waker>, 0>>>,
+    handed_over: u64,
+    /// How many ends each side has.
+    ends: [usize; 2],
+    end: Option<Why>,
+}
+
+impl<T> State<T> {
+    pub(super) const fn new() -> Self {
+        Self {
+            senders: Line::new(),
+            takers: Line::new(),
+            called: 0,
+            watchers: None,
+            handed_over: 0,
+            ends: [1, 1],
+            end: None,
+        }
+    }
+
+    // ---- ends
+
+    #[inline]
+    pub(super) const fn end(&self) -> Option<Why> {
+        self.end
+    }
+
+    pub(super) const fn ends(&self) -> [usize; 2] {
+        self.ends
+    }
+
+    pub(super) const fn handed_over(&self) -> u64 {
+        self.handed_over
+    }
+
+    /// One more end of a side.
+    pub(super) const fn join(&mut self, side: usize) {
+        self.ends[side] += 1;
+    }
+
+    /// One end of a side less; the last one ends the channel.
+    pub(super) fn part(&mut self, side: usize, why: Why, fx: &mut Effects<'_>) {
+        self.ends[side] -= 1;
+        if self.ends[side] == 0 {
+            self.finish(why, fx);
+        }
+    }
+
+    /// Ends the channel, unless it has ended. Whoever waits takes its entry away itself.
+    pub(super) fn finish(&mut self, why: Why, fx: &mut Effects<'_>) -> bool {
+        if self.end.is_some() {
+            return false;
+        }
+        self.end = Some(why);
+        for (ticket, offer) in self.senders.all() {
+            fx.wake(offer.waker.take());
+            fx.stir_offer(ticket.index);
+        }
+        for (ticket, taker) in self.takers.all() {
+            fx.wake(taker.waker.take());
+            fx.stir_taker(ticket.index);
+        }
+        for (_, waker) in self.watchers.iter_mut().flat_map(|watchers| watchers.all()) {
+            fx.wake(waker.take());
+        }
+        true
+    }
+
+    /// Those that wait on each side.
+    pub(super) fn waiting(&mut self) -> [usize; 2] {
+        let senders = self.senders.all().count();
+        let takers = self.takers.all().filter(|(_, taker)| taker.role != Role::Filled).count();
+        [senders, takers]
+    }
+
+    /// Waits for the end.
+    pub(super) fn watch(
+        &mut self,
+        at: &mut Option<Ticket>,
+        glance: &mut Glance<'_>,
+        fx: &mut Effects<'_>,
+    ) -> Found<Why> {
+        if let Some(why) = self.end {
+            return Found::Done(why);
+        }
+        if glance.waker.is_none() {
+            return Found::Nothing;
+        }
+        let watchers = self.watchers.get_or_insert_with(|| Box::new(Line::new()));
+        let ticket = *at.get_or_insert_with(|| watchers.enter(None));
+        match watchers.get(ticket) {
+            Some(seat) => glance.wait_on(seat, fx),
+            None => Found::Nothing,
+        }
+    }
+
+    pub(super) fn unwatch(&mut self, ticket: Ticket, fx: &mut Effects<'_>) {
+        let seat = self.watchers.as_mut().and_then(|watchers| watchers.leave(ticket));
+        fx.drop_waker(seat.flatten());
+    }
+
+    // ---- meetings
+
+    /// The idle receiver that came first.
+    #[inline]
+    fn first_idle(&self) -> Option<Ticket> {
+        match (self.takers.first(THREADS), self.takers.first(TASKS)) {
+            (Some(thread), Some(task)) => {
+                Some(if thread.serial < task.serial { thread } else { task })
+            }
+            (thread, task) => thread.or(task),
+        }
+    }
+
+    /// Whether the sender that came first, of those for whom nobody is called, is one with a value. `None`: there is none.
+    #[inline]
+    fn next_is_value(&self) -> Option<bool> {
+        let has_value = self.senders.len(VALUES) > self.called;
+        match self.senders.first(RESERVES) {
+            None => has_value.then_some(true),
+            Some(reserve) => Some(
+                has_value
+                    && self
+                        .senders
+                        .first(VALUES)
+                        .is_some_and(|value| value.serial < reserve.serial),
+            ),
+        }
+    }
+
+    /// Brings senders and idle receivers together, while there are both.
+    #[inline]
+    fn pair(&mut self, fx: &mut Effects<'_>) {
+        while let Some(is_value) = self.next_is_value() {
+            let Some(ticket) = self.first_idle() else { return };
+            let Some(taker) = self.takers.get(ticket) else { return };
+            if !is_value {
+                self.grant(ticket, fx);
+            } else if taker.who == Who::Task {
+                self.call(ticket, fx);
+            } else if let Some(value) = self.take_first(fx) {
+                self.fill(ticket, value, fx);
+            }
+        }
+    }
+
+    /// Gives a permit for an idle receiver to the first who wants one.
+    fn grant(&mut self, taker: Ticket, fx: &mut Effects<'_>) {
+        let Some(reserve) = self.senders.first(RESERVES) else { return };
+        self.senders.step_out(reserve);
+        if let Some(offer) = self.senders.get(reserve) {
+            offer.granted = Some(taker);
+            fx.wake(offer.waker.take());
+            fx.stir_offer(reserve.index);
+        }
+        self.bind(taker);
+    }
+
+    /// Makes an idle receiver that of a permit.
+    fn bind(&mut self, ticket: Ticket) {
+        self.takers.step_out(ticket);
+        if let Some(taker) = self.takers.get(ticket) {
+            taker.role = Role::Reserved;
+        }
+    }
+
+    /// Tells a task of an offer, and a thread that waits too, should the task not look.
+    #[inline]
+    fn call(&mut self, ticket: Ticket, fx: &mut Effects<'_>) {
+        self.takers.step_out(ticket);
+        self.called += 1;
+        if let Some(taker) = self.takers.get(ticket) {
+            taker.role = Role::Called;
+        }
+        self.rouse(ticket, fx);
+        if let Some(thread) = self.takers.first(THREADS) {
+            self.rouse(thread, fx);
+        }
+    }
+
+    /// Has a receiver look.
+    #[inline]
+    fn rouse(&mut self, ticket: Ticket, fx: &mut Effects<'_>) {
+        if let Some(taker) = self.takers.get(ticket) {
+            fx.wake(taker.waker.take());
+            if taker.lingers {
+                fx.stir_taker(ticket.index);
+            }
+        }
+    }
+
+    /// Gives a thread its value.
+    #[inline]
+    fn fill(&mut self, ticket: Ticket, value: T, fx: &mut Effects<'_>) {
+        self.takers.step_out(ticket);
+        if let Some(taker) = self.takers.get(ticket) {
+            debug_assert_eq!(taker.who, Who::Thread, "a task may go away");
+            taker.role = Role::Filled;
+            taker.value = Some(value);
+        }
+        self.rouse(ticket, fx);
+    }
+
+    /// Takes the value of the first offer, whose sender is then done.
+    ///
+    /// An offer that is one of several, of which one may happen, must be won here before it is taken, and be passed over if it
+    /// cannot be.
+    #[inline]
+    fn take_first(&mut self, fx: &mut Effects<'_>) -> Option<T> {
+        let ticket = self.senders.first(VALUES)?;
+        let offer = self.senders.leave(ticket)?;
+        fx.tell_taken(ticket.index, ticket.serial);
+        fx.wake(offer.waker);
+        self.handed_over += 1;
+        offer.value
+    }
+
+    // ---- sending
+
+    /// Offers a value for the first time. Done: it was taken; else, if the sender stays, it has an entry.
+    #[inline]
+    pub(super) fn offer(
+        &mut self,
+        value: &mut Option<T>,
+        permit: Option<Ticket>,
+        glance: &mut Glance<'_>,
+        fx: &mut Effects<'_>,
+    ) -> Found<Option<Ticket>> {
+        if let Some(why) = self.end {
+            return Found::Ended(why);
+        }
+        if let Some(taker) = permit {
+            if self.is_bound(taker) {
+                return self.offer_to(taker, value, glance, fx);
+            }
+        }
+        if self.senders.is_empty(VALUES) {
+            // Nobody came before; so nobody is idle if there are reserves.
+            if let Some(first) = self.first_for(glance.stays) {
+                if let Some(value) = value.take() {
+                    self.handed_over += 1;
+                    self.fill(first, value, fx);
+                }
+                return Found::Done(None);
+            }
+        }
+        if glance.stays.is_none() {
+            return self.offer_at_once(value, fx);
+        }
+        let offer = Offer { waker: glance.fresh.take(), value: value.take(), granted: None };
+        let ticket = self.senders.enter(offer);
+        if permit.is_some() {
+            self.senders.prepend(ticket, VALUES); // it had its turn
+        } else {
+            self.senders.append(ticket, VALUES);
+        }
+        self.pair(fx);
+        Found::Done(self.senders.contains(ticket).then_some(ticket))
+    }
+
+    /// The thread that may be given a value straight: the first idle receiver, or for who does not stay the first that is one.
+    #[inline]
+    fn first_for(&self, stays: Option<Who>) -> Option<Ticket> {
+        let thread = self.takers.first(THREADS)?;
+        if stays.is_none() {
+            return Some(thread);
+        }
+        let is_first = self.takers.first(TASKS).is_none_or(|task| thread.serial < task.serial);
+        is_first.then_some(thread)
+    }
+
+    /// Offers a value to the threads that wait, behind the offers that stand.
+    #[cold]
+    fn offer_at_once(
+        &mut self,
+        value: &mut Option<T>,
+        fx: &mut Effects<'_>,
+    ) -> Found<Option<Ticket>> {
+        while let Some(thread) = self.takers.first(THREADS) {
+            let older = self.take_first(fx);
+            let is_mine = older.is_none();
+            let Some(next) = older.or_else(|| value.take()) else { break };
+            self.fill(thread, next, fx);
+            if is_mine {
+                self.handed_over += 1;
+                return Found::Done(None);
+            }
+        }
+        Found::Nothing
+    }
+
+    fn is_bound(&mut self, taker: Ticket) -> bool {
+        self.takers.get(taker).is_some_and(|taker| taker.role == Role::Reserved)
+    }
+
+    /// Offers a value by a permit, to its receiver.
+    fn offer_to(
+        &mut self,
+        taker: Ticket,
+        value: &mut Option<T>,
+        glance: &mut Glance<'_>,
+        fx: &mut Effects<'_>,
+    ) -> Found<Option<Ticket>> {
+        if self.takers.get(taker).is_some_and(|taker| taker.who == Who::Thread) {
+            if let Some(value) = value.take() {
+                self.handed_over += 1;
+                self.fill(taker, value, fx);
+            }
+            return Found::Done(None);
+        }
+        if glance.stays.is_none() {
+            self.release(taker, fx);
+            return Found::Nothing;
+        }
+        let offer = Offer { waker: glance.fresh.take(), value: value.take(), granted: None };
+        let ticket = self.senders.enter(offer);
+        self.senders.prepend(ticket, VALUES);
+        self.call(taker, fx);
+        Found::Done(Some(ticket))
+    }
+
+    /// Looks after an offer.
+    pub(super) fn see_offer(
+        &mut self,
+        ticket: Ticket,
+        glance: &mut Glance<'_>,
+        fx: &mut Effects<'_>,
+    ) -> Found<()> {
+        match (self.senders.get(ticket), self.end) {
+            (None, _) => Found::Done(()),
+            (Some(_), Some(why)) => Found::Ended(why),
+            (Some(offer), None) => glance.wait_on(&mut offer.waker, fx),
+        }
+    }
+
+    /// Takes back what was not taken. Also gives up on a permit.
+    pub(super) fn take_back(&mut self, ticket: Ticket, fx: &mut Effects<'_>) -> Option<T> {
+        let offer = self.senders.leave(ticket)?;
+        fx.drop_waker(offer.waker);
+        if let Some(taker) = offer.granted {
+            self.release(taker, fx);
+        }
+        offer.value
+    }
+
+    /// Wants a permit.
+    pub(super) fn reserve(
+        &mut self,
+        at: &mut Option<Ticket>,
+        glance: &mut Glance<'_>,
+        fx: &mut Effects<'_>,
+    ) -> Found<Ticket> {
+        if let Some(why) = self.end {
+            return Found::Ended(why);
+        }
+        let ticket = match *at {
+            Some(ticket) => ticket,
+            None => {
+                // If somebody is idle, nobody came before.
+                if let Some(taker) = self.first_idle() {
+                    self.bind(taker);
+                    return Found::Done(taker);
+                }
+                if glance.stays.is_none() {
+                    return Found::Nothing;
+                }
+                let offer = Offer { waker: None, value: None, granted: None };
+                let ticket = self.senders.enter(offer);
+                self.senders.append(ticket, RESERVES);
+                *at.insert(ticket)
+            }
+        };
+        if let Some(taker) = self.senders.get(ticket).and_then(|offer| offer.granted.take()) {
+            if !self.is_bound(taker) {
+                // The receiver has gone: the next one, please.
+                self.senders.insert(ticket, RESERVES);
+                self.pair(fx);
+                return self.reserve(at, glance, fx);
+            }
+            *at = None;
+            let offer = self.senders.leave(ticket);
+            fx.drop_waker(offer.and_then(|offer| offer.waker));
+            return Found::Done(taker);
+        }
+        match self.senders.get(ticket) {
+            Some(offer) => glance.wait_on(&mut offer.waker, fx),
+            None => Found::Nothing,
+        }
+    }
+
+    /// Gives up on a permit: its receiver is free for the next.
+    pub(super) fn release(&mut self, ticket: Ticket, fx: &mut Effects<'_>) {
+        if self.is_bound(ticket) {
+            self.stand_back(ticket);
+            self.pair(fx);
+        }
+    }
+
+    // ---- receiving
+
+    /// An entry in no list is idle again, where it stood.
+    fn stand_back(&mut self, ticket: Ticket) {
+        if let Some(taker) = self.takers.get(ticket) {
+            taker.role = Role::Idle;
+            let list = taker.list();
+            self.takers.insert(ticket, list);
+        }
+    }
+
+    /// Looks for a value.
+    #[inline]
+    pub(super) fn receive(
+        &mut self,
+        at: &mut Option<Ticket>,
+        glance: &mut Glance<'_>,
+        fx: &mut Effects<'_>,
+    ) -> Found<T> {
+        match *at {
+            None => self.receive_first(at, glance, fx),
+            Some(ticket) => {
+                let found = self.receive_again(ticket, glance, fx);
+                if matches!(found, Found::Done(_) | Found::Ended(_)) {
+                    *at = None;
+                }
+                found
+            }
+        }
+    }
+
+    #[inline]
+    fn receive_first(
+        &mut self,
+        at: &mut Option<Ticket>,
+        glance: &mut Glance<'_>,
+        fx: &mut Effects<'_>,
+    ) -> Found<T> {
+        if let Some(why) = self.end {
+            return Found::Ended(why);
+        }
+        // Who does not stay cannot come later, and takes what is there.
+        if glance.stays.is_none() || self.next_is_value() == Some(true) {
+            if let Some(value) = self.take_first(fx) {
+                return Found::Done(value);
+            }
+        }
+        let Some(who) = glance.stays else { return Found::Nothing };
+        let taker = Taker {
+            waker: glance.fresh.take(),
+            role: Role::Idle,
+            who,
+            lingers: glance.waker.is_none(),
+            value: None,
+        };
+        let list = taker.list();
+        let ticket = self.takers.enter(taker);
+        self.takers.append(ticket, list);
+        *at = Some(ticket);
+        self.pair(fx);
+        let is_waiting = glance.waker.is_some() && !self.senders.is_empty(VALUES);
+        if is_waiting && !self.is_bound(ticket) { Found::LookAgain } else { Found::Nothing }
+    }
+
+    #[inline]
+    fn receive_again(
+        &mut self,
+        ticket: Ticket,
+        glance: &mut Glance<'_>,
+        fx: &mut Effects<'_>,
+    ) -> Found<T> {
+        let end = self.end;
+        let Some(taker) = self.takers.get(ticket) else { return Found::Nothing };
+        if let Some(value) = taker.value.take() {
+            self.retire(ticket, fx);
+            return Found::Done(value);
+        }
+        if let Some(why) = end {
+            self.retire(ticket, fx);
+            return Found::Ended(why);
+        }
+        // Who belongs to a permit is true to it, as long as it can be.
+        let is_free = taker.role != Role::Reserved || glance.stays.is_none();
+        if is_free && !self.senders.is_empty(VALUES) {
+            self.retire(ticket, fx);
+            if let Some(value) = self.take_first(fx) {
+                return Found::Done(value);
+            }
+        }
+        self.stay(ticket, glance, fx)
+    }
+
+    /// Nothing is there: a called receiver stands back, where it was.
+    fn stay(&mut self, ticket: Ticket, glance: &mut Glance<'_>, fx: &mut Effects<'_>) -> Found<T> {
+        let Some(taker) = self.takers.get(ticket) else { return Found::Nothing };
+        let found = glance.wait_on(&mut taker.waker, fx);
+        taker.lingers = glance.stays.is_some() && glance.waker.is_none();
+        let was_called = taker.role == Role::Called;
+        let is_other = glance.stays.is_some_and(|who| mem::replace(&mut taker.who, who) != who);
+        if was_called {
+            self.called -= 1;
+            self.stand_back(ticket);
+            self.pair(fx);
+        } else if is_other && taker.role == Role::Idle {
+            self.takers.step_out(ticket);
+            self.stand_back(ticket);
+        }
+        found
+    }
+
+    #[inline]
+    fn retire(&mut self, ticket: Ticket, fx: &mut Effects<'_>) -> Option<T> {
+        let taker = self.takers.leave(ticket)?;
+        fx.drop_waker(taker.waker);
+        if taker.role == Role::Called {
+            self.called -= 1;
+        }
+        taker.value
+    }
+
+    /// Gives up on receiving: a call goes on to the next. (A value is only there if the receiver panicked.)
+    pub(super) fn give_up(&mut self, ticket: Ticket, fx: &mut Effects<'_>) -> Option<T> {
+        let value = self.retire(ticket, fx);
+        if self.end.is_none() {
+            self.pair(fx);
+        }
+        value
+    }
+}
+
+#[cfg(all(test, not(handover_loom)))]
+mod tests;
