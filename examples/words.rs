@@ -25,7 +25,7 @@
 //! next batch made while it counts the one in hand. Items are chunks of text, whatever the size of the files, and two batches of them
 //! are the most that there ever is.
 //!
-//! `--single` runs the same iterator where it is counted, without a channel. It takes more than one and a half times as long where
+//! `--single` runs the same iterator where it is counted, without a channel. It took about one and a half times as long where
 //! two cores are there: the work is cut where both sides have half of it. Finding the words costs as much as counting them, so
 //! that goes with the reading; were it left to the counting side, most of the time the reader would wait.
 

@@ -387,7 +387,7 @@ impl<M, const ME: u32> Half<M, ME> {
         if new == self.seen {
             return !self.is_stirred();
         }
-        // Ordering: Release publishes the seat, though its mutex does too; Relaxed on failure, since the caller looks again.
+        // Ordering: as in `update`; Relaxed on failure, since the caller looks again.
         if self.shared.word.compare_exchange(self.seen, new, AcqRel, Relaxed).is_err() {
             return false;
         }

@@ -1291,3 +1291,27 @@ fn a_cancelled_read_into_leaves_the_vector_as_it_was() {
         ready(&mut flush).unwrap();
     }
 }
+
+#[test]
+fn an_iterator_is_not_asked_again_after_its_end() {
+    for what in Ask::ALL {
+        check(
+            async |how, mut writer| {
+                let not_fused = || {
+                    let mut step = 0;
+                    iter::from_fn(move || {
+                        step += 1;
+                        (step != 3).then_some(step)
+                    })
+                };
+                how.run(writer.write(not_fused())).await.unwrap();
+                how.run(writer.write_local(not_fused())).await.unwrap();
+                writer.finish().unwrap();
+            },
+            async |how, mut reader| {
+                let drained = flat(drain(how, &mut reader, what).await);
+                assert_eq!(drained, (vec![1, 2, 1, 2], Why::Closed), "{what:?}");
+            },
+        );
+    }
+}

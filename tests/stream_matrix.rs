@@ -271,7 +271,8 @@ fn cell(deed: Deed, ask: Ask) {
         let ids: Vec<_> = got.iter().map(|item| item.id).collect();
         let back: Vec<_> = told.back.iter().map(|item| item.id).collect();
         assert!(ids.is_sorted_by(|a, b| a < b), "{what}: {ids:?}");
-        assert!(back.is_sorted_by(|a, b| a < b), "{what}: {back:?}");
+        // A send that fails gives back its own item; what lay in hand before comes back with the finish.
+        assert!(deed == Deed::TimeOut || back.is_sorted_by(|a, b| a < b), "{what}: {back:?}");
         assert!(back.iter().all(|id| !ids.contains(id)), "{what}: {ids:?} and {back:?}");
         if ask.leaves().is_none() {
             // Nothing ends before the writer ends it: what did not come back has come.

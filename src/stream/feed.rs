@@ -90,7 +90,9 @@ impl<I: Iterator> Feed<I> {
             Want::Exactly(n) | Want::Some(n) => n,
         };
         let promised = self.items.as_ref().map_or(0, |items| items.size_hint().0);
-        hand.batch.reserve(promised.min(n.saturating_sub(hand.batch.len())).min(MOST_RESERVED));
+        hand.batch.reserve(
+            promised.min(n.saturating_sub(hand.batch.len())).min(most_reserved::<I::Item>()),
+        );
         while hand.batch.len() < n {
             // News between two items: the reader has left, or wants what there is.
             if half.is_stirred() {
@@ -179,8 +181,10 @@ impl<I: Iterator> Feed<I> {
     }
 }
 
-/// What is reserved at the most for items that an iterator only promises.
-const MOST_RESERVED: usize = 4096;
+/// What is reserved at the most for items that an iterator only promises: 64 KiB of them.
+fn most_reserved<T>() -> usize {
+    65_536_usize.checked_div(size_of::<T>()).unwrap_or(0)
+}
 
 impl<T> Writer<T> {
     /// Waits until a request is in hand and it is this end's turn.
