@@ -8,7 +8,7 @@ use std::thread;
 
 use crossfire::{AsyncRx, AsyncTx, Rx, Tx, spsc};
 use futures_lite::future::block_on;
-use handover::{duplex, generate, simplex};
+use handover::{duplex, generate, rendezvous, simplex};
 
 use crate::clock::{Clock, Spent};
 use crate::drive::{Work, drain};
@@ -30,6 +30,7 @@ fn channels(table: &mut Table) {
     table.enter_as(Kind::Reference, "threads", "raw cache line, to and fro", raw);
 
     table.everywhere("handover simplex", simplex);
+    table.everywhere("handover rendezvous", rendezvous);
 
     table.threads("std sync_channel(0)", || sync_channel(0));
     table.threads("crossbeam(0)", || crossbeam_channel::bounded(0));
@@ -136,6 +137,7 @@ fn ping_pong(table: &mut Table) {
         let (server, client) = duplex::<u64, u64>();
         (client, server)
     });
+    table.ping_pong("handover rendezvous × 2", || two(rendezvous));
     table.ping_pong("std sync_channel(0) × 2", || two(|| sync_channel(0)));
     table.ping_pong("crossbeam(0) × 2", || two(|| crossbeam_channel::bounded(0)));
     table.ping_pong("flume(0) × 2", || two(|| flume::bounded(0)));

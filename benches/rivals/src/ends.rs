@@ -89,6 +89,7 @@ macro_rules! take_async {
 
 give! {
     Server<u64>: send, wait;
+    handover::Sender<u64>: send, wait;
     mpsc::SyncSender<u64>: send;
     crossbeam_channel::Sender<u64>: send;
     flume::Sender<u64>: send;
@@ -100,6 +101,7 @@ give! {
 
 take! {
     Client<u64>: recv, wait;
+    handover::Receiver<u64>: recv, wait;
     mpsc::Receiver<u64>: recv;
     crossbeam_channel::Receiver<u64>: recv;
     flume::Receiver<u64>: recv;
@@ -111,6 +113,7 @@ take! {
 
 give_async! {
     Server<u64>: send;
+    handover::Sender<u64>: send;
     flume::Sender<u64>: send_async;
     kanal::AsyncSender<u64>: send;
     AsyncTx<spsc::One<u64>>: send;
@@ -122,6 +125,7 @@ give_async! {
 
 take_async! {
     Client<u64>: recv;
+    handover::Receiver<u64>: recv;
     flume::Receiver<u64>: recv_async;
     kanal::AsyncReceiver<u64>: recv;
     AsyncRx<spsc::One<u64>>: recv;
