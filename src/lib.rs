@@ -68,12 +68,14 @@
 //! A finished operation that is polled or waited for again panics, with its name. Nothing else does, but for user code, and
 //! [`produce`] where the system has no thread left.
 
+mod claim;
 mod error;
 mod lockstep;
 pub mod op;
 mod produce;
 mod pull;
 mod rendezvous;
+mod select;
 mod step;
 mod stream;
 mod sync;
@@ -88,8 +90,9 @@ pub use produce::{
 };
 pub use rendezvous::{
     IntoValues, IntoValuesStream, Permit, Receiver, Sender, Stats, Values, ValuesStream,
-    WeakReceiver, WeakSender, rendezvous,
+    WeakReceiver, WeakSender, never, rendezvous,
 };
+pub use select::{Arms, Sel2, Sel3, Sel4, Sel5, Sel6, Sel7, Sel8, select};
 pub use stream::{
     Ahead, AheadStream, Batch, Chunks, ChunksStream, IntoItems, IntoItemsStream, Items,
     ItemsStream, Reader, Writer, stream,

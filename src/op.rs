@@ -12,4 +12,5 @@
 
 pub use crate::lockstep::{Ask, Demand, Exchange, Recv, SendAll};
 pub use crate::rendezvous::{Closed, Reserve, Send, SendEach, Take};
+pub use crate::select::{Arm, Arms, Select};
 pub use crate::stream::{Flush, Read, ReadInto, ReadOnce, ReadOne, SendOne, Write, WriteLocal};

@@ -53,8 +53,24 @@ pub use ops::{Closed, Permit, Reserve, Send, SendEach, Take};
 /// });
 /// ```
 pub fn rendezvous<T>() -> (Sender<T>, Receiver<T>) {
-    let core = Core::new();
+    let core = Core::new([1, 1]);
     (Sender { core: Arc::clone(&core) }, Receiver { core })
+}
+
+/// A receiver to which nothing ever comes, for an arm of a [`select`](crate::select()) that is not wanted for now.
+///
+/// It ends only by a [`close`](Receiver::close) of its own.
+///
+/// ```
+/// use handover::{Sel2, never, rendezvous, select};
+///
+/// let (tx, rx) = rendezvous::<u8>();
+/// tx.close();
+/// let choice = select((never::<u8>().recv(), rx.recv())).wait();
+/// assert!(matches!(choice, Sel2::B(Err(_))));
+/// ```
+pub fn never<T>() -> Receiver<T> {
+    Receiver { core: Core::new([0, 1]) }
 }
 
 /// What a channel has to do just now: see [`Sender::stats`].

@@ -6,23 +6,33 @@
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use crate::claim::Share;
 use crate::error::Why;
 use crate::turn::{Half, Put, Sight};
 use crate::wait::{Pace, Who, with_parker};
 
 /// How a step is run.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Look<'w> {
+pub struct Look<'w> {
     /// Whom to wake when there is something new. Without one the step is only a look.
     pub(crate) waker: Option<&'w Waker>,
     /// Whether what is put may be withdrawn: a thread that blocks without a deadline never does.
     pub(crate) how: Put,
     /// Who will look again if it is not done; nobody in a mere look. A thread surely does, a task may be dropped instead.
     pub(crate) stays: Option<Who>,
+    /// Whether who stays takes a place in a queue now, or at its next look. It pushes in front of nobody.
+    pub(crate) enters: bool,
+    /// The part of this operation in the claim of a `select`.
+    pub(crate) share: Option<Share<'w>>,
 }
 
 impl Look<'_> {
-    pub(crate) const ONCE: Look<'static> = Look { waker: None, how: Put::Soft, stays: None };
+    pub(crate) const ONCE: Look<'static> =
+        Look { waker: None, how: Put::Soft, stays: None, enters: true, share: None };
+
+    const fn by(who: Who) -> Self {
+        Self { stays: Some(who), ..Look::ONCE }
+    }
 
     /// Takes the message that comes next, or tells that the peer has left. Out of turn if the turn is this party's own.
     #[inline]
@@ -58,7 +68,7 @@ impl Look<'_> {
 }
 
 /// What an operation does, whichever way its caller waits.
-pub(crate) trait Step {
+pub trait Step {
     type Output;
 
     /// Looks once.
@@ -69,6 +79,17 @@ pub(crate) trait Step {
 
     /// Gives up on an operation that is dropped; nothing if it was never stepped or is done.
     fn withdraw(&mut self);
+
+    /// Takes back what is only on offer, so that nothing happens before another step, which begins anew.
+    fn retract(&mut self) {}
+
+    /// Whether it must not happen beside another arm of a `select`, or must not meet one.
+    fn wants_claim(&self) -> bool {
+        false
+    }
+
+    /// Puts an offer that was passed over back to where it stood.
+    fn resume(&mut self) {}
 
     /// Whether a step may now find something else than the last one did.
     fn is_stirred(&self) -> bool;
@@ -89,14 +110,85 @@ pub(crate) trait Step {
 }
 
 /// What the `operation` macro adds to a step.
-pub(crate) trait Operation: Step {
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an operation of a channel",
+    note = "arms of a `select` are operations, like `receiver.recv()` or `&mut send`, that are not yet awaited or waited for"
+)]
+pub trait Operation: Step {
     const NAME: &'static str;
 
     fn done(&mut self) -> &mut bool;
+
+    /// Another arm of its `select` was done.
+    fn lose(&mut self) {
+        if !*self.done() {
+            self.withdraw();
+            *self.done() = true;
+        }
+    }
+}
+
+/// A borrowed operation, as an arm of a `select`.
+impl<S: Step> Step for &mut S {
+    type Output = S::Output;
+
+    #[inline]
+    fn step(&mut self, look: Look<'_>) -> Poll<Self::Output> {
+        (**self).step(look)
+    }
+
+    fn expire(&mut self, why: Why) -> Self::Output {
+        (**self).expire(why)
+    }
+
+    fn withdraw(&mut self) {
+        (**self).withdraw();
+    }
+
+    fn retract(&mut self) {
+        (**self).retract();
+    }
+
+    fn wants_claim(&self) -> bool {
+        (**self).wants_claim()
+    }
+
+    fn resume(&mut self) {
+        (**self).resume();
+    }
+
+    #[inline]
+    fn is_stirred(&self) -> bool {
+        (**self).is_stirred()
+    }
+
+    #[inline]
+    fn is_peer_elsewhere(&mut self) -> bool {
+        (**self).is_peer_elsewhere()
+    }
+
+    fn pace(&mut self) -> &mut Pace {
+        (**self).pace()
+    }
+}
+
+impl<O: Operation> Operation for &mut O {
+    const NAME: &'static str = O::NAME;
+
+    fn done(&mut self) -> &mut bool {
+        (**self).done()
+    }
+
+    /// Its owner keeps it, and may begin it again.
+    fn lose(&mut self) {
+        if !*self.done() {
+            (**self).retract();
+        }
+    }
 }
 
 #[inline]
-fn assert_unfinished<O: Operation>(op: &mut O) {
+pub(crate) fn assert_unfinished<O: Operation>(op: &mut O) {
     assert!(
         !*op.done(),
         "handover: `{}` was polled or waited for again after it was done",
@@ -137,7 +229,7 @@ pub(crate) fn now<S: Step>(op: &mut S) -> S::Output {
 pub(crate) fn block<S: Step>(op: &mut S, deadline: Option<Instant>) -> S::Output {
     let how = if deadline.is_none() { Put::Firm } else { Put::Soft };
     loop {
-        if let Poll::Ready(output) = op.step(Look { waker: None, how, stays: Some(Who::Thread) }) {
+        if let Poll::Ready(output) = op.step(Look { how, ..Look::by(Who::Thread) }) {
             return output;
         }
         _ = op.is_peer_elsewhere(); // the peer may want to know where this one is
@@ -153,9 +245,8 @@ pub(crate) fn block<S: Step>(op: &mut S, deadline: Option<Instant>) -> S::Output
 #[cold]
 fn park<S: Step>(op: &mut S, deadline: Option<Instant>, how: Put) -> Poll<S::Output> {
     with_parker(|parker, waker| {
-        if let Poll::Ready(output) =
-            op.step(Look { waker: Some(waker), how, stays: Some(Who::Thread) })
-        {
+        let look = Look { waker: Some(waker), how, ..Look::by(Who::Thread) };
+        if let Poll::Ready(output) = op.step(look) {
             return Poll::Ready(output);
         }
         let start = Instant::now();
@@ -176,7 +267,7 @@ fn park<S: Step>(op: &mut S, deadline: Option<Instant>, how: Put) -> Poll<S::Out
 #[inline]
 pub(crate) fn poll<S: Step>(op: &mut S, context: &mut Context<'_>) -> Poll<S::Output> {
     // Who waits for a party that last ran on this very thread keeps it from running.
-    let look = Look { waker: None, how: Put::Soft, stays: Some(Who::Task) };
+    let look = Look::by(Who::Task);
     if op.is_peer_elsewhere() {
         loop {
             if let Poll::Ready(output) = op.step(look) {

@@ -82,6 +82,8 @@ pub(crate) fn with_parker<R>(f: impl FnOnce(&Parker, &Waker) -> R) -> R {
 pub(crate) enum Who {
     /// A thread that may park, and so may spin for as long as that costs.
     Thread,
+    /// A thread that may go away, with another arm of its `select`.
+    Chooser,
     /// A task in a poll, which keeps others from running while it looks again.
     Task,
 }
@@ -92,7 +94,7 @@ pub(crate) enum Who {
 /// quickly to nothing. From there each `1 << patience`-th wait tries again for as long as a park costs, since that long a parked
 /// peer takes to wake up; ever more rarely while that fails.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
+pub struct Pace {
     level: u8,
     patience: u8,
     skipped: u16,
@@ -139,7 +141,7 @@ impl Pace {
             (_, 0) if self.is_time_for_a_trial() => Self::TOP,
             (_, 0) if self.is_lively => Self::BRIEFLY,
             (_, 0) => return false,
-            (Who::Thread, level) => level,
+            (Who::Thread | Who::Chooser, level) => level,
             (Who::Task, level) => level.min(Self::TOP_IN_POLL),
         };
         if sync::has_other_cores() && Self::spin(level, &stirred) {
@@ -147,7 +149,7 @@ impl Pace {
             return true;
         }
         self.level = self.level.saturating_sub(3);
-        if who == Who::Thread && Self::give_way(&stirred) {
+        if who != Who::Task && Self::give_way(&stirred) {
             // The peer wanted a core rather than time: give way again, but do not spin for long.
             self.level = Self::BRIEFLY;
             return true;

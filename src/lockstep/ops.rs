@@ -97,6 +97,14 @@ impl<T, U> Answer<T, U> {
         }
     }
 
+    /// Takes the item back for now, if it was not taken.
+    fn retract(&mut self, half: &mut Answerer<Mail<T, U>>) {
+        if self.is_put {
+            self.item = half.withdraw();
+            self.is_put = self.item.is_none();
+        }
+    }
+
     /// Gives up on it: the item, if it was not taken.
     fn take_back(&mut self, half: &mut Answerer<Mail<T, U>>) -> Option<T> {
         half.unwait();
@@ -140,6 +148,10 @@ impl<T, U> Step for Exchange<'_, T, U> {
 
     fn withdraw(&mut self) {
         drop(self.take_back());
+    }
+
+    fn retract(&mut self) {
+        self.answer.retract(&mut self.server.half);
     }
 
     fn is_stirred(&self) -> bool {
@@ -203,6 +215,10 @@ impl<I: Iterator> Step for SendAll<'_, I> {
 
     fn withdraw(&mut self) {
         drop(self.answer.take_back(&mut self.server.half));
+    }
+
+    fn retract(&mut self) {
+        self.answer.retract(&mut self.server.half);
     }
 
     fn is_stirred(&self) -> bool {
@@ -282,6 +298,13 @@ impl<T, U> Step for Ask<'_, T, U> {
 
     fn withdraw(&mut self) {
         drop(self.take_back());
+    }
+
+    fn retract(&mut self) {
+        if self.is_put {
+            self.demand = self.client.half.withdraw();
+            self.is_put = self.demand.is_none();
+        }
     }
 
     fn is_stirred(&self) -> bool {

@@ -30,9 +30,10 @@ pub(super) struct Core<T> {
 }
 
 impl<T> Core<T> {
-    pub(super) fn new() -> Arc<Self> {
+    /// With so many ends on each side.
+    pub(super) fn new(ends: [usize; 2]) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State::new()),
+            state: Mutex::new(State::new(ends)),
             words: [Words::new(), Words::new()],
             paces: [(); 2].map(|()| AtomicU32::new(Pace::new().to_bits())),
             places: [(); 2].map(|()| AtomicUsize::new(0)),
@@ -88,7 +89,8 @@ impl<T> Core<T> {
 #[inline]
 fn glance<'w>(look: Look<'w>, is_seated: bool) -> Glance<'w> {
     let fresh = if is_seated { None } else { look.waker.cloned() };
-    Glance { stays: look.stays, waker: look.waker, fresh }
+    let Look { waker, stays, enters, share, .. } = look;
+    Glance { stays, enters, share, waker, fresh }
 }
 
 /// Repeats a look that needs a clone of the waker.
@@ -139,7 +141,10 @@ impl<T> Sending<T> {
     #[inline]
     fn offer(&mut self, core: &Core<T>, look: Look<'_>) -> Poll<Result<(), Why>> {
         let mut glance = glance(look, false);
-        let (value, placed, permit) = (&mut self.value, &mut self.placed, self.permit.take());
+        let (value, placed, permit) = (&mut self.value, &mut self.placed, self.permit);
+        if look.enters {
+            self.permit = None; // who only peeks keeps it
+        }
         let found = core.with(|state, fx| {
             let found = state.offer(value, permit, &mut glance, fx);
             if let Found::Done(Some(ticket)) = found {
@@ -152,7 +157,7 @@ impl<T> Sending<T> {
             Found::Done(None) => Poll::Ready(Ok(())),
             Found::Ended(why) => Poll::Ready(Err(why)),
             _ => {
-                self.is_seated = look.waker.is_some();
+                self.is_seated = self.placed.is_some() && look.waker.is_some();
                 Poll::Pending
             }
         }
@@ -202,6 +207,20 @@ impl<T> Sending<T> {
         self.value.take()
     }
 
+    /// Withdraws it for now.
+    pub(super) fn retract(&mut self, core: &Core<T>) {
+        if self.placed.is_some() {
+            self.value = self.take_back(core);
+        }
+    }
+
+    /// Puts an offer that was passed over back.
+    pub(super) fn resume(&self, core: &Core<T>) {
+        if let Some((ticket, _)) = self.placed {
+            core.with(|state, fx| state.resume(ticket, fx));
+        }
+    }
+
     pub(super) fn is_stirred(&self, core: &Core<T>) -> bool {
         self.placed.is_some_and(|(_, mark)| core.words[SENDERS].is_stirred(mark))
     }
@@ -237,6 +256,7 @@ impl Reserving {
     }
 
     pub(super) fn give_up<T>(&mut self, core: &Core<T>) {
+        self.is_seated = false;
         if let Some(ticket) = self.at.take() {
             drop(core.with(|state, fx| state.take_back(ticket, fx)));
         }
@@ -274,6 +294,7 @@ impl Watching {
     }
 
     pub(super) fn give_up<T>(&mut self, core: &Core<T>) {
+        self.is_seated = false;
         if let Some(ticket) = self.at.take() {
             core.with(|state, fx| state.unwatch(ticket, fx));
         }
@@ -329,7 +350,7 @@ impl<T, C: Deref<Target = Core<T>>> Step for Taking<C> {
             found => {
                 self.is_seated |= look.waker.is_some();
                 // A thread looks again by itself before it parks: this look was not its first.
-                if let (Found::LookAgain, Some(waker), Some(Who::Task)) =
+                if let (Found::LookAgain, Some(waker), Some(Who::Task | Who::Chooser)) =
                     (found, look.waker, look.stays)
                 {
                     waker.wake_by_ref();
@@ -346,6 +367,11 @@ impl<T, C: Deref<Target = Core<T>>> Step for Taking<C> {
 
     fn withdraw(&mut self) {
         drop(self.give_up());
+    }
+
+    fn retract(&mut self) {
+        // A value is only given to a thread that cannot go away.
+        self.withdraw();
     }
 
     #[inline]

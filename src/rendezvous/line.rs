@@ -74,6 +74,19 @@ impl<W, const LISTS: usize> Line<W, LISTS> {
         (index != NIL).then(|| Ticket { index, serial: self.entries[index as usize].serial })
     }
 
+    /// Who stands behind a waiter that is in a list.
+    pub(super) fn next(&self, ticket: Ticket) -> Option<Ticket> {
+        let index = self.entries[ticket.index as usize].next;
+        (index != NIL).then(|| Ticket { index, serial: self.entries[index as usize].serial })
+    }
+
+    /// Those that stand in a list, in order.
+    pub(super) fn iter(&self, list: u8) -> impl Iterator<Item = (Ticket, &W)> {
+        std::iter::successors(self.first(list), |&ticket| self.next(ticket)).filter_map(|ticket| {
+            Some((ticket, self.entries[ticket.index as usize].waiter.as_ref()?))
+        })
+    }
+
     /// The waiter of a ticket, if it still stands here.
     #[inline]
     pub(super) fn get(&mut self, ticket: Ticket) -> Option<&mut W> {
@@ -154,6 +167,10 @@ impl<W, const LISTS: usize> Line<W, LISTS> {
         let entry = &mut self.entries[index as usize];
         debug_assert_eq!(entry.list, OUT, "an entry stands in one list");
         (entry.list, entry.prev, entry.next) = (list, prev, next);
+    }
+
+    pub(super) fn is_in_list(&self, ticket: Ticket) -> bool {
+        self.contains(ticket) && self.entries[ticket.index as usize].list != OUT
     }
 
     /// Takes an entry out of its list, if it is in one; it stays an entry.

@@ -6,6 +6,7 @@ use std::task::Poll;
 
 use super::core::{Core, Reserving, SENDERS, Sending, Taking, Watching};
 use super::line::Ticket;
+use crate::claim::Share;
 use crate::error::{RecvError, Rest, SendError, Why, WriteError};
 use crate::step::{Look, Step, operation};
 use crate::wait::Pace;
@@ -79,6 +80,9 @@ impl<T> Step for Send<'_, T> {
 
     #[inline]
     fn step(&mut self, look: Look<'_>) -> Poll<Self::Output> {
+        if self.sending.is_through() {
+            return Poll::Ready(Ok(())); // it was taken before it could be retracted
+        }
         self.sending
             .step(self.core, look)
             .map_err(|why| SendError::new(why, self.sending.take_back(self.core)))
@@ -93,6 +97,18 @@ impl<T> Step for Send<'_, T> {
 
     fn withdraw(&mut self) {
         drop(self.sending.take_back(self.core));
+    }
+
+    fn retract(&mut self) {
+        self.sending.retract(self.core);
+    }
+
+    fn wants_claim(&self) -> bool {
+        true
+    }
+
+    fn resume(&mut self) {
+        self.sending.resume(self.core);
     }
 
     sender!(sending);
@@ -126,6 +142,8 @@ impl<I: Iterator> Step for SendEach<'_, I> {
     type Output = Result<(), WriteError<I>>;
 
     fn step(&mut self, look: Look<'_>) -> Poll<Self::Output> {
+        // An item that is taken is not yet the whole.
+        let look = Look { share: look.share.map(Share::freed), ..look };
         loop {
             if self.sending.is_through() {
                 match self.items.as_mut().and_then(Iterator::next) {
@@ -147,6 +165,18 @@ impl<I: Iterator> Step for SendEach<'_, I> {
 
     fn withdraw(&mut self) {
         drop(self.sending.take_back(self.core));
+    }
+
+    fn retract(&mut self) {
+        self.sending.retract(self.core);
+    }
+
+    fn wants_claim(&self) -> bool {
+        true
+    }
+
+    fn resume(&mut self) {
+        self.sending.resume(self.core);
     }
 
     sender!(sending);
@@ -191,6 +221,14 @@ impl<'a, T> Step for Reserve<'a, T> {
 
     fn withdraw(&mut self) {
         self.reserving.give_up(self.core);
+    }
+
+    fn retract(&mut self) {
+        self.withdraw();
+    }
+
+    fn wants_claim(&self) -> bool {
+        true
     }
 
     sender!(reserving);
@@ -278,6 +316,10 @@ impl<T> Step for Closed<'_, T> {
         self.watching.give_up(self.core);
     }
 
+    fn retract(&mut self) {
+        self.withdraw();
+    }
+
     fn is_stirred(&self) -> bool {
         false // an end may be long in coming: parks soon
     }
@@ -321,6 +363,10 @@ impl<T> Step for Take<'_, T> {
 
     fn withdraw(&mut self) {
         self.taking.withdraw();
+    }
+
+    fn retract(&mut self) {
+        self.taking.retract();
     }
 
     #[inline]

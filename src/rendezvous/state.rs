@@ -36,6 +36,7 @@ use std::task::Waker;
 use super::effects::Effects;
 use super::line::{Line, Ticket};
 use super::waiter::{Found, Glance, Offer, RESERVES, Role, TASKS, THREADS, Taker, VALUES};
+use crate::claim::Party;
 use crate::error::Why;
 use crate::wait::Who;
 
@@ -52,14 +53,14 @@ pub(super) struct State<T> {
 }
 
 impl<T> State<T> {
-    pub(super) const fn new() -> Self {
+    pub(super) const fn new(ends: [usize; 2]) -> Self {
         Self {
             senders: Line::new(),
             takers: Line::new(),
             called: 0,
             watchers: None,
             handed_over: 0,
-            ends: [1, 1],
+            ends,
             end: None,
         }
     }
@@ -147,15 +148,40 @@ impl<T> State<T> {
 
     // ---- meetings
 
-    /// The idle receiver that came first.
+    /// The idle receiver that came first, of those that `is_apt`.
     #[inline]
-    fn first_idle(&self) -> Option<Ticket> {
-        match (self.takers.first(THREADS), self.takers.first(TASKS)) {
-            (Some(thread), Some(task)) => {
+    fn first_idle(&self, is_apt: impl Fn(&Taker<T>) -> bool) -> Option<Ticket> {
+        let first = |list| self.takers.iter(list).find(|(_, taker)| is_apt(taker));
+        match (first(THREADS), first(TASKS)) {
+            (Some((thread, _)), Some((task, _))) => {
                 Some(if thread.serial < task.serial { thread } else { task })
             }
-            (thread, task) => thread.or(task),
+            (thread, task) => thread.or(task).map(|(ticket, _)| ticket),
         }
+    }
+
+    /// The idle receiver that came first, of those that somebody else than themselves has an offer for, or wants a permit.
+    #[inline]
+    fn first_idle_for(&self, senders: u8) -> Option<Ticket> {
+        self.first_idle(|taker| {
+            taker.party == Party::NONE
+                || self.senders.iter(senders).any(|(_, offer)| offer.party() != taker.party)
+        })
+    }
+
+    /// A sender who can be paired with a receiver: whether it has a value, and for whom.
+    #[inline]
+    fn next_pair(&self) -> Option<(bool, Ticket)> {
+        let is_value = self.next_is_value()?;
+        let find = |is_value| {
+            let taker = self.first_idle_for(if is_value { VALUES } else { RESERVES })?;
+            Some((is_value, taker))
+        };
+        find(is_value).or_else(|| {
+            // Those that came first and those that are idle are arms of the same `select`: others may come before them.
+            let has_value = self.senders.len(VALUES) > self.called;
+            if is_value || has_value { find(!is_value) } else { None }
+        })
     }
 
     /// Whether the sender that came first, of those for whom nobody is called, is one with a value. `None`: there is none.
@@ -177,22 +203,28 @@ impl<T> State<T> {
     /// Brings senders and idle receivers together, while there are both.
     #[inline]
     fn pair(&mut self, fx: &mut Effects<'_>) {
-        while let Some(is_value) = self.next_is_value() {
-            let Some(ticket) = self.first_idle() else { return };
+        if self.end.is_some() {
+            return; // nothing is handed over after the end
+        }
+        while let Some((is_value, ticket)) = self.next_pair() {
             let Some(taker) = self.takers.get(ticket) else { return };
+            let (who, party) = (taker.who, taker.party);
             if !is_value {
-                self.grant(ticket, fx);
-            } else if taker.who == Who::Task {
+                self.grant(ticket, party, fx);
+            } else if who != Who::Thread {
                 self.call(ticket, fx);
-            } else if let Some(value) = self.take_first(fx) {
+            } else if let Some(value) = self.take_first(party, fx) {
                 self.fill(ticket, value, fx);
             }
         }
     }
 
-    /// Gives a permit for an idle receiver to the first who wants one.
-    fn grant(&mut self, taker: Ticket, fx: &mut Effects<'_>) {
-        let Some(reserve) = self.senders.first(RESERVES) else { return };
+    /// Gives a permit for an idle receiver to the first other party that wants one.
+    fn grant(&mut self, taker: Ticket, party: Party, fx: &mut Effects<'_>) {
+        let mut reserves = self.senders.iter(RESERVES);
+        let is_other = |offer: &Offer<T>| party == Party::NONE || offer.party() != party;
+        let Some((reserve, _)) = reserves.find(|(_, offer)| is_other(offer)) else { return };
+        drop(reserves);
         self.senders.step_out(reserve);
         if let Some(offer) = self.senders.get(reserve) {
             offer.granted = Some(taker);
@@ -240,7 +272,7 @@ impl<T> State<T> {
     fn fill(&mut self, ticket: Ticket, value: T, fx: &mut Effects<'_>) {
         self.takers.step_out(ticket);
         if let Some(taker) = self.takers.get(ticket) {
-            debug_assert_eq!(taker.who, Who::Thread, "a task may go away");
+            debug_assert_eq!(taker.who, Who::Thread, "others may go away");
             taker.role = Role::Filled;
             taker.value = Some(value);
         }
@@ -248,17 +280,40 @@ impl<T> State<T> {
     }
 
     /// Takes the value of the first offer, whose sender is then done.
-    ///
-    /// An offer that is one of several, of which one may happen, must be won here before it is taken, and be passed over if it
-    /// cannot be.
     #[inline]
-    fn take_first(&mut self, fx: &mut Effects<'_>) -> Option<T> {
-        let ticket = self.senders.first(VALUES)?;
+    fn take_first(&mut self, party: Party, fx: &mut Effects<'_>) -> Option<T> {
+        let first = self.senders.first(VALUES)?;
+        let is_plain = self.senders.get(first).is_some_and(|offer| offer.held.is_none());
+        let ticket = if is_plain { first } else { self.win_first(party)? };
         let offer = self.senders.leave(ticket)?;
         fx.tell_taken(ticket.index, ticket.serial);
         fx.wake(offer.waker);
         self.handed_over += 1;
         offer.value
+    }
+
+    /// The first offer of another party that may be taken. Those that may not step out: their owners put them back.
+    #[cold]
+    fn win_first(&mut self, party: Party) -> Option<Ticket> {
+        let mut at = self.senders.first(VALUES);
+        while let Some(ticket) = at {
+            at = self.senders.next(ticket);
+            match self.senders.get(ticket).and_then(|offer| offer.held.as_ref()) {
+                None => return Some(ticket),
+                Some(held) if held.party() == party => {}
+                Some(held) if held.win() => return Some(ticket),
+                Some(_) => self.senders.step_out(ticket),
+            }
+        }
+        None
+    }
+
+    /// Puts an offer that was passed over back to where it stood.
+    pub(super) fn resume(&mut self, ticket: Ticket, fx: &mut Effects<'_>) {
+        if self.senders.contains(ticket) && !self.senders.is_in_list(ticket) {
+            self.senders.insert(ticket, VALUES);
+            self.pair(fx);
+        }
     }
 
     // ---- sending
@@ -293,8 +348,10 @@ impl<T> State<T> {
         if glance.stays.is_none() {
             return self.offer_at_once(value, fx);
         }
-        let offer = Offer { waker: glance.fresh.take(), value: value.take(), granted: None };
-        let ticket = self.senders.enter(offer);
+        if !glance.enters {
+            return Found::Nothing;
+        }
+        let ticket = self.enter_offer(value.take(), glance);
         if permit.is_some() {
             self.senders.prepend(ticket, VALUES); // it had its turn
         } else {
@@ -304,15 +361,26 @@ impl<T> State<T> {
         Found::Done(self.senders.contains(ticket).then_some(ticket))
     }
 
+    fn enter_offer(&mut self, value: Option<T>, glance: &mut Glance<'_>) -> Ticket {
+        let (waker, held) = (glance.fresh.take(), glance.held());
+        self.senders.enter(Offer { waker, value, granted: None, held })
+    }
+
     /// The thread that may be given a value straight: the first idle receiver, or for who does not stay the first that is one.
     #[inline]
     fn first_for(&self, stays: Option<Who>) -> Option<Ticket> {
-        let thread = self.takers.first(THREADS)?;
         if stays.is_none() {
-            return Some(thread);
+            return self.first_thread();
         }
+        let (thread, taker) = self.takers.iter(THREADS).next()?;
         let is_first = self.takers.first(TASKS).is_none_or(|task| thread.serial < task.serial);
-        is_first.then_some(thread)
+        (is_first && taker.who == Who::Thread).then_some(thread)
+    }
+
+    /// The first idle thread that cannot go away.
+    fn first_thread(&self) -> Option<Ticket> {
+        let mut threads = self.takers.iter(THREADS);
+        threads.find(|(_, taker)| taker.who == Who::Thread).map(|(ticket, _)| ticket)
     }
 
     /// Offers a value to the threads that wait, behind the offers that stand.
@@ -322,8 +390,8 @@ impl<T> State<T> {
         value: &mut Option<T>,
         fx: &mut Effects<'_>,
     ) -> Found<Option<Ticket>> {
-        while let Some(thread) = self.takers.first(THREADS) {
-            let older = self.take_first(fx);
+        while let Some(thread) = self.first_thread() {
+            let older = self.take_first(Party::NONE, fx);
             let is_mine = older.is_none();
             let Some(next) = older.or_else(|| value.take()) else { break };
             self.fill(thread, next, fx);
@@ -358,8 +426,10 @@ impl<T> State<T> {
             self.release(taker, fx);
             return Found::Nothing;
         }
-        let offer = Offer { waker: glance.fresh.take(), value: value.take(), granted: None };
-        let ticket = self.senders.enter(offer);
+        if !glance.enters {
+            return Found::Nothing;
+        }
+        let ticket = self.enter_offer(value.take(), glance);
         self.senders.prepend(ticket, VALUES);
         self.call(taker, fx);
         Found::Done(Some(ticket))
@@ -375,7 +445,14 @@ impl<T> State<T> {
         match (self.senders.get(ticket), self.end) {
             (None, _) => Found::Done(()),
             (Some(_), Some(why)) => Found::Ended(why),
-            (Some(offer), None) => glance.wait_on(&mut offer.waker, fx),
+            (Some(offer), None) => {
+                let found = glance.wait_on(&mut offer.waker, fx);
+                // Its `select` was forgotten.
+                if glance.share.is_none() && offer.held.take().is_some() {
+                    self.resume(ticket, fx);
+                }
+                found
+            }
         }
     }
 
@@ -403,14 +480,17 @@ impl<T> State<T> {
             Some(ticket) => ticket,
             None => {
                 // If somebody is idle, nobody came before.
-                if let Some(taker) = self.first_idle() {
+                let party = glance.party();
+                let is_other = |taker: &Taker<T>| party == Party::NONE || taker.party != party;
+                if let Some(taker) = self.first_idle(is_other) {
                     self.bind(taker);
                     return Found::Done(taker);
                 }
-                if glance.stays.is_none() {
+                if glance.stays.is_none() || !glance.enters {
                     return Found::Nothing;
                 }
-                let offer = Offer { waker: None, value: None, granted: None };
+                let held = glance.held();
+                let offer = Offer { waker: None, value: None, granted: None, held };
                 let ticket = self.senders.enter(offer);
                 self.senders.append(ticket, RESERVES);
                 *at.insert(ticket)
@@ -485,15 +565,19 @@ impl<T> State<T> {
         }
         // Who does not stay cannot come later, and takes what is there.
         if glance.stays.is_none() || self.next_is_value() == Some(true) {
-            if let Some(value) = self.take_first(fx) {
+            if let Some(value) = self.take_first(glance.party(), fx) {
                 return Found::Done(value);
             }
         }
         let Some(who) = glance.stays else { return Found::Nothing };
+        if !glance.enters {
+            return Found::Nothing;
+        }
         let taker = Taker {
             waker: glance.fresh.take(),
             role: Role::Idle,
             who,
+            party: glance.party(),
             lingers: glance.waker.is_none(),
             value: None,
         };
@@ -526,8 +610,8 @@ impl<T> State<T> {
         // Who belongs to a permit is true to it, as long as it can be.
         let is_free = taker.role != Role::Reserved || glance.stays.is_none();
         if is_free && !self.senders.is_empty(VALUES) {
-            self.retire(ticket, fx);
-            if let Some(value) = self.take_first(fx) {
+            if let Some(value) = self.take_first(glance.party(), fx) {
+                self.retire(ticket, fx);
                 return Found::Done(value);
             }
         }
@@ -541,6 +625,7 @@ impl<T> State<T> {
         taker.lingers = glance.stays.is_some() && glance.waker.is_none();
         let was_called = taker.role == Role::Called;
         let is_other = glance.stays.is_some_and(|who| mem::replace(&mut taker.who, who) != who);
+        taker.party = glance.party();
         if was_called {
             self.called -= 1;
             self.stand_back(ticket);
@@ -565,9 +650,7 @@ impl<T> State<T> {
     /// Gives up on receiving: a call goes on to the next. (A value is only there if the receiver panicked.)
     pub(super) fn give_up(&mut self, ticket: Ticket, fx: &mut Effects<'_>) -> Option<T> {
         let value = self.retire(ticket, fx);
-        if self.end.is_none() {
-            self.pair(fx);
-        }
+        self.pair(fx);
         value
     }
 }

@@ -4,6 +4,7 @@ use std::task::Waker;
 
 use super::effects::Effects;
 use super::line::Ticket;
+use crate::claim::{Held, Party, Share};
 use crate::error::Why;
 use crate::wait::Who;
 
@@ -17,6 +18,8 @@ pub(super) struct Offer<T> {
     pub(super) waker: Option<Waker>,
     pub(super) value: Option<T>,
     pub(super) granted: Option<Ticket>,
+    /// What must be won before the value is taken.
+    pub(super) held: Option<Held>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub(super) struct Taker<T> {
     pub(super) waker: Option<Waker>,
     pub(super) role: Role,
     pub(super) who: Who,
+    /// Whose offers are not for it.
+    pub(super) party: Party,
     /// It watches its word.
     pub(super) lingers: bool,
     pub(super) value: Option<T>,
@@ -39,7 +44,7 @@ pub(super) struct Taker<T> {
 
 impl<T> Taker<T> {
     pub(super) fn list(&self) -> u8 {
-        if self.who == Who::Thread { THREADS } else { TASKS }
+        if self.who == Who::Task { TASKS } else { THREADS }
     }
 }
 
@@ -48,12 +53,28 @@ impl<T> Taker<T> {
 pub(super) struct Glance<'w> {
     /// As in `Look`.
     pub(super) stays: Option<Who>,
+    pub(super) enters: bool,
+    pub(super) share: Option<Share<'w>>,
     pub(super) waker: Option<&'w Waker>,
     /// A clone of the waker, made before the lock was taken. Without one, a look may find that it needs one.
     pub(super) fresh: Option<Waker>,
 }
 
+impl<T> Offer<T> {
+    pub(super) fn party(&self) -> Party {
+        self.held.as_ref().map_or(Party::NONE, Held::party)
+    }
+}
+
 impl Glance<'_> {
+    pub(super) fn held(&self) -> Option<Held> {
+        self.share.map(Share::held)
+    }
+
+    pub(super) fn party(&self) -> Party {
+        self.share.map_or(Party::NONE, Share::party)
+    }
+
     /// Nothing is there: sees to it that the waker is on `seat`, if it need not be cloned first.
     #[inline]
     pub(super) fn wait_on<R>(

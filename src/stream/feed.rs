@@ -133,6 +133,14 @@ impl<I: Iterator> Feed<I> {
         next
     }
 
+    /// Takes the answer back for now, if it was not taken.
+    fn retract(&mut self, writer: &mut Writer<I::Item>) {
+        if self.is_put {
+            self.answer = writer.half.withdraw();
+            self.is_put = self.answer.is_none();
+        }
+    }
+
     /// Takes back the answer that was not taken: a batch to the hand, else it is given.
     fn take_back(&mut self, writer: &mut Writer<I::Item>) -> Option<Answer<I::Item>> {
         writer.half.unwait();
@@ -225,6 +233,10 @@ impl<T> Writer<T> {
 /// The parts of a step that are the same for all operations of a writer.
 macro_rules! writer_step {
     () => {
+        fn retract(&mut self) {
+            self.feed.retract(self.writer);
+        }
+
         fn is_stirred(&self) -> bool {
             self.writer.half.is_stirred()
         }

@@ -8,7 +8,7 @@ impl<T> State<T> {
         let called = self.takers.all().filter(|(_, taker)| taker.role == Role::Called).count();
         assert_eq!(called, self.called, "`called` counts the called");
         if self.end.is_none() && self.next_is_value().is_some() {
-            assert_eq!(self.first_idle(), None, "who is idle has nobody to meet");
+            assert_eq!(self.next_pair(), None, "who is idle has nobody to meet");
         }
         let idle = self.takers.all().filter(|(_, taker)| taker.role == Role::Idle).count();
         assert_eq!(
@@ -24,7 +24,7 @@ impl<T> State<T> {
 }
 
 fn look(stays: Option<Who>) -> Glance<'static> {
-    Glance { stays, waker: None, fresh: None }
+    Glance { stays, enters: true, share: None, waker: None, fresh: None }
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn random_steps_keep_the_invariants() {
     };
     for _ in 0..300 {
         let words = [Words::new(), Words::new()];
-        let mut state = State::new();
+        let mut state = State::new([1, 1]);
         let (mut next, mut sent, mut got) = (0_u64, 0, 0);
         let (mut offers, mut takers) = (Vec::new(), Vec::<(Ticket, Who)>::new());
         let (mut reserves, mut permits) = (Vec::<Option<Ticket>>::new(), Vec::<Ticket>::new());
@@ -130,7 +130,7 @@ fn place(state: &mut State<u32>, value: u32, fx: &mut Effects<'_>) -> Ticket {
 fn who_was_called_for_nothing_is_called_first_again() {
     let words = [Words::new(), Words::new()];
     let mut fx = Effects::new(&words);
-    let mut state = State::new();
+    let mut state = State::new([1, 1]);
     let tickets = [(); 3].map(|()| stand(&mut state, Who::Task, &mut fx));
     let withdrawn = [1, 2].map(|value| place(&mut state, value, &mut fx));
     for ticket in withdrawn {
@@ -142,7 +142,7 @@ fn who_was_called_for_nothing_is_called_first_again() {
         assert!(matches!(found, Found::Nothing));
     }
     for (at, value) in tickets.into_iter().zip(3..) {
-        assert_eq!(state.first_idle(), Some(at));
+        assert_eq!(state.first_idle(|_| true), Some(at));
         place(&mut state, value, &mut fx);
         let found = state.receive(&mut Some(at), &mut look(Some(Who::Task)), &mut fx);
         assert!(matches!(found, Found::Done(got) if got == value));
@@ -161,13 +161,13 @@ fn a_thread_behind_a_called_task_is_roused_and_given_the_older_offer() {
     let bell = std::sync::Arc::new(Bell(false.into()));
     let waker = Waker::from(std::sync::Arc::clone(&bell));
     let words = [Words::new(), Words::new()];
-    let mut state = State::new();
+    let mut state = State::new([1, 1]);
     let mut fx = Effects::new(&words);
     stand(&mut state, Who::Task, &mut fx);
     let mut thread = Some(stand(&mut state, Who::Thread, &mut fx));
     // It parks.
     let (stays, fresh) = (Some(Who::Thread), Some(waker.clone()));
-    let mut glance = Glance { stays, waker: Some(&waker), fresh };
+    let mut glance = Glance { waker: Some(&waker), fresh, ..look(stays) };
     assert!(matches!(state.receive(&mut thread, &mut glance, &mut fx), Found::Nothing));
     let first = place(&mut state, 1, &mut fx);
     fx.run();
