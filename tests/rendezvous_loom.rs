@@ -3,102 +3,15 @@
 //! Run: `RUSTFLAGS="--cfg handover_loom" cargo test --release --test rendezvous_loom`. A lost wake-up shows as loom's "deadlock".
 #![cfg(handover_loom)]
 
-use std::future::Future;
-use std::mem;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::AtomicIsize;
-use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 use handover::{Receiver, Sender, Why, rendezvous};
-use loom::sync::{Condvar, Mutex};
 use loom::thread;
+use models::{Alarm, By, Census, Value, block_on, explore, pairings, poll_with};
 
-/// Explores `model` with at most two preemptions (`LOOM_MAX_PREEMPTIONS` says otherwise).
-fn explore(model: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound.get_or_insert(2);
-    builder.check(model);
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum By {
-    Thread,
-    Task,
-}
-
-struct Alarm {
-    rung: Mutex<bool>,
-    bell: Condvar,
-}
-
-impl Alarm {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { rung: Mutex::new(false), bell: Condvar::new() })
-    }
-
-    fn sleep(&self) {
-        let mut rung = self.rung.lock().unwrap();
-        while !mem::take(&mut *rung) {
-            rung = self.bell.wait(rung).unwrap();
-        }
-    }
-}
-
-impl Wake for Alarm {
-    fn wake(self: Arc<Self>) {
-        *self.rung.lock().unwrap() = true;
-        self.bell.notify_one();
-    }
-}
-
-fn poll_with<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
-    Pin::new(future).poll(&mut Context::from_waker(waker))
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let alarm = Alarm::new();
-    let waker = Waker::from(Arc::clone(&alarm));
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return output;
-        }
-        alarm.sleep();
-    }
-}
-
-/// Counts the values that live.
-#[derive(Clone)]
-struct Census(Arc<AtomicIsize>);
-
-impl Census {
-    fn new() -> Self {
-        Self(Arc::new(AtomicIsize::new(0)))
-    }
-
-    fn value(&self, number: u8) -> Value {
-        self.0.fetch_add(1, Relaxed);
-        Value { number, census: self.clone() }
-    }
-
-    fn assert_empty(&self) {
-        assert_eq!(self.0.load(Relaxed), 0, "values lost (> 0) or dropped twice (< 0)");
-    }
-}
-
-struct Value {
-    number: u8,
-    census: Census,
-}
-
-impl Drop for Value {
-    fn drop(&mut self) {
-        assert!(self.census.0.fetch_sub(1, Relaxed) > 0, "{} was dropped twice", self.number);
-    }
-}
+#[path = "support/models.rs"]
+mod models;
 
 fn send(by: By, tx: &Sender<Value>, value: Value) -> Result<(), Why> {
     match by {
@@ -145,27 +58,6 @@ fn send_briefly(by: By, tx: &Sender<Value>, value: Value) -> bool {
             }
         }
     }
-}
-
-/// Each model for each pairing, sender first: one test each.
-macro_rules! pairings {
-    ($($model:ident)*) => {
-        pairings!(@ thread_thread Thread Thread: $($model)*);
-        pairings!(@ thread_task Thread Task: $($model)*);
-        pairings!(@ task_thread Task Thread: $($model)*);
-        pairings!(@ task_task Task Task: $($model)*);
-    };
-    (@ $pairing:ident $sender:ident $receiver:ident: $($model:ident)*) => {
-        mod $pairing {
-            use super::{By, explore};
-            $(
-                #[test]
-                fn $model() {
-                    explore(|| super::$model(By::$sender, By::$receiver));
-                }
-            )*
-        }
-    };
 }
 
 pairings! {

@@ -1,0 +1,119 @@
+//! What the loom models of many ends share: how to explore, wait, and count values.
+#![allow(dead_code)]
+
+use std::future::Future;
+use std::mem;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::AtomicIsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, Wake, Waker};
+
+use loom::sync::{Condvar, Mutex};
+
+/// Explores `model` with at most two preemptions (`LOOM_MAX_PREEMPTIONS` says otherwise).
+pub(crate) fn explore(model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound.get_or_insert(2);
+    builder.check(model);
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum By {
+    Thread,
+    Task,
+}
+
+pub(crate) struct Alarm {
+    rung: Mutex<bool>,
+    bell: Condvar,
+}
+
+impl Alarm {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { rung: Mutex::new(false), bell: Condvar::new() })
+    }
+
+    pub(crate) fn sleep(&self) {
+        let mut rung = self.rung.lock().unwrap();
+        while !mem::take(&mut *rung) {
+            rung = self.bell.wait(rung).unwrap();
+        }
+    }
+}
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        *self.rung.lock().unwrap() = true;
+        self.bell.notify_one();
+    }
+}
+
+pub(crate) fn poll_with<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(waker))
+}
+
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let alarm = Alarm::new();
+    let waker = Waker::from(Arc::clone(&alarm));
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        alarm.sleep();
+    }
+}
+
+/// Counts the values that live.
+#[derive(Clone)]
+pub(crate) struct Census(Arc<AtomicIsize>);
+
+impl Census {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(AtomicIsize::new(0)))
+    }
+
+    pub(crate) fn value(&self, number: u8) -> Value {
+        self.0.fetch_add(1, Relaxed);
+        Value { number, census: self.clone() }
+    }
+
+    pub(crate) fn assert_empty(&self) {
+        assert_eq!(self.0.load(Relaxed), 0, "values lost (> 0) or dropped twice (< 0)");
+    }
+}
+
+pub(crate) struct Value {
+    pub(crate) number: u8,
+    census: Census,
+}
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        assert!(self.census.0.fetch_sub(1, Relaxed) > 0, "{} was dropped twice", self.number);
+    }
+}
+
+/// Each model for each pairing, sender first: one test each.
+macro_rules! pairings {
+    ($($model:ident)*) => {
+        pairings!(@ thread_thread Thread Thread: $($model)*);
+        pairings!(@ thread_task Thread Task: $($model)*);
+        pairings!(@ task_thread Task Thread: $($model)*);
+        pairings!(@ task_task Task Task: $($model)*);
+    };
+    (@ $pairing:ident $sender:ident $receiver:ident: $($model:ident)*) => {
+        mod $pairing {
+            use super::{By, explore};
+            $(
+                #[test]
+                fn $model() {
+                    explore(|| super::$model(By::$sender, By::$receiver));
+                }
+            )*
+        }
+    };
+}
+
+pub(crate) use pairings;
