@@ -3,88 +3,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
-use std::{env, fs, io, iter};
+use std::process::{Command, Stdio};
+use std::{fs, iter};
+
+use programs::{
+    Finished, aside, example, has_seen_enough_of, in_time, promised, run, text, text_of, tree,
+};
+
+#[path = "support/programs.rs"]
+mod programs;
 
 /// The counting half of `words`, to try it against readers that fail.
 #[allow(dead_code)]
 #[path = "../examples/words.rs"]
 mod words_itself;
-
-/// No example may take longer, whatever else the machine does.
-const LIMIT: Duration = Duration::from_secs(60);
-
-fn example(name: &str) -> Command {
-    // target/PROFILE/deps/examples-HASH is where this test is.
-    let test = env::current_exe().unwrap();
-    let profile = test.ancestors().nth(2).unwrap();
-    let program = profile.join("examples").join(format!("{name}{}", env::consts::EXE_SUFFIX));
-    assert!(
-        program.exists(),
-        "{name} is not built: `cargo test` does, or `cargo build --examples`"
-    );
-    Command::new(program)
-}
-
-struct Finished {
-    status: ExitStatus,
-    stdout: String,
-    stderr: String,
-}
-
-impl Finished {
-    /// What it printed, when all went well.
-    #[track_caller]
-    fn output(&self) -> &str {
-        assert!(self.status.success(), "{}: {}", self.status, self.stderr);
-        assert_eq!(self.stderr, "");
-        &self.stdout
-    }
-}
-
-/// Runs it to its end, or kills it when the time is up.
-#[track_caller]
-fn run(command: &mut Command) -> Finished {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let stdout = text_of(child.stdout.take().unwrap());
-    let stderr = text_of(child.stderr.take().unwrap());
-    let (stdout, stderr) = (in_time(&mut child, stdout), in_time(&mut child, stderr));
-    Finished { status: child.wait().unwrap(), stdout, stderr }
-}
-
-/// Does it on another thread, for who must not wait for ever.
-fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> mpsc::Receiver<T> {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || sender.send(work()));
-    receiver
-}
-
-fn text_of(from: impl Read + Send + 'static) -> mpsc::Receiver<String> {
-    aside(|| io::read_to_string(from).unwrap())
-}
-
-#[track_caller]
-fn in_time<T>(child: &mut Child, result: mpsc::Receiver<T>) -> T {
-    result.recv_timeout(LIMIT).unwrap_or_else(|error| {
-        child.kill().unwrap();
-        panic!("no output in time: {error}")
-    })
-}
-
-/// The last ```text block of a header: what the example says that it prints.
-fn promised(source: &str) -> String {
-    let header: Vec<_> = source.lines().map_while(|line| line.strip_prefix("//!")).collect();
-    let mut blocks = header.split(|line| line.trim() == "```").filter_map(|part| {
-        let start = part.iter().rposition(|line| line.trim() == "```text")?;
-        Some(part[start + 1..].iter().flat_map(|line| [line.trim_start(), "\n"]).collect())
-    });
-    blocks.next_back().expect("a block that tells what it prints")
-}
 
 macro_rules! prints_what_its_header_says {
     ($($name:ident)*) => {$(
@@ -100,33 +34,6 @@ mod prints_what_its_header_says {
     use super::*;
 
     prints_what_its_header_says! { letters_numbers greetings delegate bridge async_to_read }
-}
-
-/// A directory of the files that are given, gone with the value.
-fn tree<'a>(files: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> tempfile::TempDir {
-    let root = tempfile::tempdir().unwrap();
-    for (path, text) in files {
-        let path = root.path().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-    root
-}
-
-fn text(words: &str) -> Vec<u8> {
-    words.into()
-}
-
-/// Reads one line of what it prints and closes its standard output. Gives the line.
-fn has_seen_enough_of(command: &mut Command) -> String {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let first = aside(move || lines.next().unwrap().unwrap());
-    let first = in_time(&mut child, first);
-    let stderr = text_of(child.stderr.take().unwrap());
-    assert_eq!(in_time(&mut child, stderr), "");
-    assert!(child.wait().unwrap().success());
-    first
 }
 
 mod words {
@@ -446,8 +353,9 @@ mod words {
     }
 
     mod a_count_is_complete_or_an_error {
+        use crate::aside;
+        use crate::programs::LIMIT;
         use crate::words_itself::{Chunk, Tally, count};
-        use crate::{LIMIT, aside};
         use handover::{Why, Writer, stream};
         use std::panic;
 
