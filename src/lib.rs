@@ -45,7 +45,8 @@
 //! | take turns, one value a turn; `send` is `yield` | [`simplex`] |
 //! | take turns, and answer questions | [`duplex`] |
 //! | many items, as many at a time as the reader says | [`stream`] |
-//! | many senders and many receivers | [`rendezvous`] |
+//! | many senders and many receivers, each value to whoever is free | [`rendezvous`] |
+//! | whichever of several operations can be done first | [`select`](select()) |
 //! | an iterator or a stream of an async routine, without a thread | [`generate`] |
 //! | an iterator or a stream of a blocking routine, on a thread | [`produce`], [`produce_in`] |
 //!
@@ -56,6 +57,7 @@
 //!   without an owner is what [`finish`](Writer::finish) and [`finish_with`](Server::finish_with) leave for a peer that is still there.
 //! * **Nothing lost.** Any operation may be dropped, or run out of time, at any moment: a receiving one loses nothing, a sending one
 //!   is withdrawn or delivered, and `reclaim()` or the error tells which, with the value.
+//! * **One of several.** Exactly one arm of a [`select`](select()) happens, also when two of them meet.
 //! * **The end is one thing**: [`Why::Closed`], [`Why::Dropped`] and [`Why::Panicked`] are told apart, by the error or by `end()`, so
 //!   that who asks does not take a stream that was cut short for a complete one. What was handed over before the end comes before it.
 //! * **No user code runs under a lock**: wakers, destructors and iterators may use the same channel, or panic.

@@ -119,7 +119,7 @@ mod hash_tree {
             use std::os::unix::fs::PermissionsExt;
             let locked = dir.path().join("locked");
             fs::write(&locked, "secret").unwrap();
-            fs::set_permissions(&locked, fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(&locked, fs::Permissions::from_mode(0o0)).unwrap();
             if fs::read(&locked).is_ok() {
                 return; // root reads everything
             }

@@ -74,6 +74,7 @@ pairings! {
     chosen_receive_that_gives_up
     one_is_dropped_with_another_waiting
     own_arms_do_not_meet
+    own_items_do_not_meet
     reserve_as_an_arm
     lockstep_as_an_arm
     close_against_a_choice
@@ -246,6 +247,23 @@ fn own_arms_do_not_meet(s: By, p: By) {
         thread::spawn(move || recv(p, &a_rx))
     };
     assert_eq!(told(choose(s, select((a.send(one), a_rx.recv())))), None);
+    assert_eq!(other.join().unwrap(), Ok(1));
+    census.assert_empty();
+}
+
+/// Nor do items that are each only a part of what their arm does; but others may take them.
+fn own_items_do_not_meet(s: By, p: By) {
+    let census = Census::new();
+    let (a, a_rx) = rendezvous::<Value>();
+    let one = census.value(1);
+    let other = {
+        let a_rx = a_rx.clone();
+        thread::spawn(move || recv(p, &a_rx))
+    };
+    let Sel2::A(sent) = choose(s, select((a.send_all([one]), a_rx.recv()))) else {
+        panic!("it met itself");
+    };
+    sent.map_err(|error| error.why()).unwrap();
     assert_eq!(other.join().unwrap(), Ok(1));
     census.assert_empty();
 }

@@ -5,6 +5,7 @@
 //! | an entry                   | stands in  | means                                                   | ends when                             |
 //! |----------------------------|------------|---------------------------------------------------------|---------------------------------------|
 //! | with a value               | `VALUES`   | an offer                                                | it is taken (the entry is then gone), or its owner leaves |
+//! | the same, of a `select`    | no list    | was passed over while its owner looked elsewhere        | its owner puts it back, or leaves     |
 //! | without, `granted` is none | `RESERVES` | wants a permit                                          | it is granted one, or its owner leaves |
 //! | without, `granted` is some | no list    | has a permit for that receiver, and does not know it yet | its owner looks or leaves             |
 //!
@@ -17,9 +18,12 @@
 //! | `Reserved` | no list               | belongs to a permit                               | its permit sends: called or filled; is dropped: idle; its time is up: may take an offer that stands |
 //! | `Filled`   | no list               | a thread that has been given its value            | looks: has it                                        |
 //!
+//! A thread in a `select` (`Chooser`) stands among the threads, but is called as a task is: it may go away with another arm. An offer
+//! of a `select` must be won (see `claim`) before its value is taken; receivers of the same `select` are neither called for it nor given it.
+//!
 //! # What always holds when the lock is free and the channel has not ended
 //!
-//! * If there are more offers than called receivers, or reserves, then nobody is idle.
+//! * If there are more offers than called receivers, or reserves, then nobody is idle (but arms of a `select` that has all of these).
 //! * `called` counts the entries that are `Called`.
 //! * Only a thread is ever `Filled`: it cannot go away between two looks, a task can.
 //!
