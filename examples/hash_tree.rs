@@ -123,7 +123,7 @@ fn run() -> Result<ExitCode, Failure> {
 
 /// The walker: a blocking thread that hands out the jobs.
 fn walk(dir: &Path, jobs: &Sender<Job>) {
-    let entries = WalkDir::new(dir).sort_by(|a, b| in_order_of_paths(a, b)).into_iter();
+    let entries = WalkDir::new(dir).sort_by(in_order_of_paths).into_iter();
     let paths = entries.filter_map(|entry| match entry {
         Ok(entry) => entry.file_type().is_file().then(|| Ok(entry.into_path())),
         Err(error) => Some(Err(error.to_string())),

@@ -3,10 +3,9 @@
 //! | state      | means                                                    | what may come next                                                |
 //! |------------|----------------------------------------------------------|-------------------------------------------------------------------|
 //! | `WAITING`  | the party waits; any of its offers may be taken          | its owner looks: `BUSY`; a taker takes an offer: won by that arm   |
-//! | `BUSY`     | its owner looks through the arms, and may do one itself  | its owner: `WAITING`, `OVER`; a taker passes over an offer: `ASKED` |
-//! | `ASKED`    | as `BUSY`, and an offer was passed over and taken off its list | its owner: `WAITING`, and then puts its offers back; `OVER`   |
+//! | `BUSY`     | its owner looks through the arms, or has done one, or gave up | its owner has found nothing: `WAITING`; a taker passes over an offer: `ASKED` |
+//! | `ASKED`    | as `BUSY`, and an offer was passed over and taken off its list | its owner has found nothing: `WAITING`, and it puts its offers back |
 //! | won by `i` | that arm has happened, its owner does not know it yet    | nothing                                                           |
-//! | `OVER`     | its owner has done an arm itself, or gave up             | nothing                                                           |
 //!
 //! Takers change it under the lock of the channel where the offer stands, and never wait for it. While a party looks it cannot be
 //! won; so two that look at each other pass each other over, and ask each other to put the offers back.
@@ -19,9 +18,8 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 const WAITING: u32 = 0;
 const BUSY: u32 = 1;
 const ASKED: u32 = 2;
-const OVER: u32 = 3;
 /// And the arm.
-const WON: u32 = 4;
+const WON: u32 = 3;
 
 /// What the arms of one `select` share.
 #[derive(Debug)]
@@ -45,12 +43,6 @@ impl Claim {
     /// Its owner has found nothing, and waits. Whether an offer was passed over meanwhile.
     pub(crate) fn wait(&self) -> bool {
         self.0.swap(WAITING, AcqRel) == ASKED
-    }
-
-    /// Its owner, looking, is through with it: nobody takes an offer any more.
-    pub(crate) fn end(&self) {
-        // Ordering: Relaxed, as the offers are withdrawn under the locks of their channels.
-        self.0.store(OVER, Relaxed);
     }
 
     /// Whether an arm has happened.

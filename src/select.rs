@@ -9,7 +9,7 @@
 //! | a look finds      | it does                                                                        |
 //! |-------------------|--------------------------------------------------------------------------------|
 //! | the claim won by an arm | steps that arm, which is done                                            |
-//! | an arm done       | ends the claim; the other arms are withdrawn                                   |
+//! | an arm done       | leaves the claim busy; the other arms are withdrawn                            |
 //! | nothing           | lets the claim wait; puts back the offers that were passed over meanwhile       |
 //!
 //! | it is          | what happens to the values                                                                       |
@@ -164,9 +164,7 @@ impl<A: Arms> Choosing<A> {
         let polled = self.arms.step(arm, Look { share, ..look });
         self.claim = claim;
         if polled.is_ready() {
-            if let Some(claim) = &self.claim {
-                claim.end();
-            }
+            // The claim stays busy: nobody takes an offer of the others before they are withdrawn.
             self.arms.lose();
         }
         polled
