@@ -85,11 +85,27 @@ pub fn select<A: Arms>(arms: A) -> Select<A> {
     }
 }
 
-/// Does one of several operations: see [`select()`].
+/// Does one of several operations: see [`select()`]. Waited for like any operation; what may end without an output gives an `Option`.
 ///
 /// # Cancel safety
 ///
-/// Dropping it withdraws all arms.
+/// Dropping it withdraws all arms: of what they carry, that one value is delivered whose arm has happened, if one has. Kept and not
+/// polled again, its receives are like a kept [`recv`](crate::Receiver::recv), and its sends may still be taken, one of them.
+///
+/// ```
+/// use handover::{rendezvous, select};
+///
+/// let channels: Vec<_> = (0..3).map(|_| rendezvous::<&str>()).collect();
+/// let choice = || select(channels.iter().map(|(_, rx)| rx.recv()).collect::<Vec<_>>());
+/// assert!(choice().now().is_none());
+///
+/// # pollster::block_on(async {
+/// let send = channels[1].0.send("for the second");
+/// let (sent, (index, received)) = futures_lite::future::zip(send, choice()).await;
+/// assert!(sent.is_ok());
+/// assert_eq!((index, received), (1, Ok("for the second")));
+/// # });
+/// ```
 #[must_use = "an operation does nothing until it is awaited or waited for"]
 pub struct Select<A: Arms> {
     choosing: Choosing<A>,

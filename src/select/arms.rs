@@ -6,6 +6,18 @@ use crate::step::{Look, Operation, Step};
 
 /// An operation as an arm of a [`select`](crate::select()): each operation of [`op`](crate::op), and `&mut` of one.
 ///
+/// ```
+/// use handover::op;
+///
+/// fn drain_one(arm: impl op::Arm) {
+///     _ = handover::select(vec![arm]).now();
+/// }
+///
+/// let (_tx, rx) = handover::rendezvous::<u8>();
+/// drain_one(rx.recv());
+/// drain_one(&mut rx.recv());
+/// ```
+///
 /// It cannot be implemented outside this crate.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an operation of a channel",
@@ -16,6 +28,18 @@ pub trait Arm: Operation {}
 impl<O: Operation> Arm for O {}
 
 /// What a [`select`](crate::select()) chooses from: a tuple of two to eight operations, or a [`Vec`] of operations of one type.
+///
+/// ```
+/// use handover::Arms;
+///
+/// fn at_once<A: Arms>(arms: A) -> bool {
+///     handover::select(arms).now().is_some()
+/// }
+///
+/// let (_tx, rx) = handover::rendezvous::<u8>();
+/// assert!(!at_once((rx.recv(), rx.closed())));
+/// assert!(!at_once(vec![rx.recv()]));
+/// ```
 ///
 /// It cannot be implemented outside this crate.
 #[diagnostic::on_unimplemented(
