@@ -96,6 +96,7 @@ pub fn stream<T>() -> (Writer<T>, Reader<T>) {
         half: reader,
         pace: Pace::new(),
         left: Left::default(),
+        gathered: Vec::new(),
         arrived: None,
         standing: None,
         spare: Vec::new(),
@@ -336,6 +337,8 @@ pub struct Reader<T> {
     pace: Pace,
     /// Items that came and were not asked for any more.
     left: Left<T>,
+    /// What the read that waits has so far. If that was forgotten, it comes before what is left.
+    gathered: Vec<T>,
     /// An answer that was taken and not looked at yet.
     arrived: Option<Mail<T>>,
     /// What the request that stands is for.

@@ -297,6 +297,37 @@ fn cancel_then_ask(first: Ask, stage: Stage, way: Way, second: Ask) {
     census.assert_settled();
 }
 
+/// What a read had gathered before it was forgotten is for the next request, of whatever kind.
+#[test]
+fn a_forgotten_read_loses_nothing_of_what_it_had() {
+    for next in 0..5 {
+        let (mut writer, mut reader) = handover::stream();
+        let mut write = writer.write([0, 1, 2, 3]);
+        pend(&mut reader.read(4));
+        pend(&mut write);
+        assert_eq!(ready(&mut reader.recv()), Ok(0)); // three are left
+        assert!(ready(&mut write).is_ok());
+        drop(write);
+        let mut read = reader.read(5);
+        pend(&mut read);
+        mem::forget(read);
+        writer.finish().unwrap();
+        let rest: Vec<_> = match next {
+            0 => reader.read_all().wait().unwrap(),
+            1 => reader.read(50).wait().unwrap(),
+            2 => reader.iter().collect(),
+            3 => reader.read_once().wait().unwrap().collect(),
+            _ => {
+                let mut into = Vec::new();
+                assert_eq!(reader.read_into(2, &mut into).wait(), Ok(2));
+                into.extend(reader.chunks(3).flatten());
+                into
+            }
+        };
+        assert_eq!(rest, [1, 2, 3]);
+    }
+}
+
 /// Says where a test was when it panics.
 struct Place(String);
 

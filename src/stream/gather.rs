@@ -111,6 +111,14 @@ impl<T> Reader<T> {
         }
     }
 
+    /// What a read that was given up on has gathered is for the next request.
+    #[inline]
+    fn put_back(&mut self) {
+        if !self.gathered.is_empty() {
+            self.left.put_back(mem::take(&mut self.gathered).into_iter());
+        }
+    }
+
     /// The end, for a call that found nothing before it.
     fn ended(&mut self, why: Why) -> Why {
         self.told = Some(why);
@@ -119,6 +127,7 @@ impl<T> Reader<T> {
 
     /// The next item; whatever comes, `want` is what is asked for.
     fn next_item(&mut self, want: Want, ahead: bool, look: Look<'_>) -> Poll<Result<T, Why>> {
+        self.put_back();
         loop {
             if let Some(item) = self.left.next() {
                 return Poll::Ready(Ok(item));
@@ -143,27 +152,31 @@ pub(super) enum Kind {
     All,
 }
 
-/// A batch on its way from the writer to who asked.
-pub(super) struct Gather<T> {
+/// A batch on its way from the writer to who asked. The reader keeps it, so that nothing is lost with an operation that is forgotten.
+pub(super) struct Gather {
     kind: Kind,
-    items: Vec<T>,
+    is_begun: bool,
 }
 
-impl<T> Gather<T> {
+impl Gather {
     pub(super) const fn new(kind: Kind) -> Self {
-        Self { kind, items: Vec::new() }
+        Self { kind, is_begun: false }
     }
 
-    fn step(&mut self, reader: &mut Reader<T>, look: Look<'_>) -> Poll<Result<(), Why>> {
+    /// Done: the reader has gathered what was wanted.
+    fn step<T>(&mut self, reader: &mut Reader<T>, look: Look<'_>) -> Poll<Result<(), Why>> {
+        if !mem::replace(&mut self.is_begun, true) {
+            reader.put_back();
+        }
         let n = match self.kind {
             Kind::Exactly(n) | Kind::Some(n) => n,
             Kind::All => usize::MAX,
         };
         loop {
-            let missing = n - self.items.len();
-            reader.left.move_to(&mut self.items, missing);
-            let missing = n - self.items.len();
-            if missing == 0 || (matches!(self.kind, Kind::Some(_)) && !self.items.is_empty()) {
+            let missing = n - reader.gathered.len();
+            reader.left.move_to(&mut reader.gathered, missing);
+            let missing = n - reader.gathered.len();
+            if missing == 0 || (matches!(self.kind, Kind::Some(_)) && !reader.gathered.is_empty()) {
                 return Poll::Ready(Ok(()));
             }
             let want = match self.kind {
@@ -175,17 +188,17 @@ impl<T> Gather<T> {
                 Ok(answer @ (Answer::Batch(_) | Answer::Flushed(_))) if answer.len() <= missing => {
                     let is_flushed = matches!(answer, Answer::Flushed(_)) && self.kind != Kind::All;
                     let (Answer::Batch(batch) | Answer::Flushed(batch)) = answer else { continue };
-                    if self.items.is_empty() {
-                        self.items = batch;
+                    if reader.gathered.is_empty() {
+                        reader.gathered = batch;
                     } else {
-                        self.items.extend(batch);
+                        reader.gathered.extend(batch);
                     }
-                    if is_flushed && !self.items.is_empty() {
+                    if is_flushed && !reader.gathered.is_empty() {
                         return Poll::Ready(Ok(()));
                     }
                 }
                 Ok(answer) => reader.keep(answer),
-                Err(why) if !self.items.is_empty() => {
+                Err(why) if !reader.gathered.is_empty() => {
                     reader.ended(why);
                     return Poll::Ready(Ok(()));
                 }
@@ -197,11 +210,6 @@ impl<T> Gather<T> {
                 Err(why) => return Poll::Ready(Err(reader.ended(why))),
             }
         }
-    }
-
-    /// Gives up: what was gathered is for the next request.
-    fn put_back(&mut self, reader: &mut Reader<T>) {
-        reader.left.put_back(mem::take(&mut self.items).into_iter());
     }
 }
 
@@ -272,7 +280,7 @@ impl<T> Step for ReadAhead<'_, T> {
 #[must_use = "an operation does nothing until it is awaited or waited for"]
 pub struct Read<'a, T> {
     pub(super) reader: &'a mut Reader<T>,
-    pub(super) gather: Gather<T>,
+    pub(super) gather: Gather,
     pub(super) done: bool,
 }
 
@@ -281,7 +289,7 @@ operation!(impl['a, T] Read<'a, T> => Result<Vec<T>, RecvError>, "Reader::read, 
 impl<T> Read<'_, T> {
     /// Polls no more, but leaves the waker.
     pub(super) fn suspend(mut self) {
-        self.gather.put_back(self.reader);
+        self.reader.put_back();
         self.done = true;
     }
 }
@@ -291,11 +299,11 @@ impl<T> Step for Read<'_, T> {
 
     fn step(&mut self, look: Look<'_>) -> Poll<Self::Output> {
         let gathered = ready!(self.gather.step(self.reader, look));
-        Poll::Ready(gathered.map(|()| mem::take(&mut self.gather.items)).map_err(RecvError::new))
+        Poll::Ready(gathered.map(|()| mem::take(&mut self.reader.gathered)).map_err(RecvError::new))
     }
 
     fn withdraw(&mut self) {
-        self.gather.put_back(self.reader);
+        self.reader.put_back();
         self.reader.half.unwait();
     }
 
@@ -306,7 +314,7 @@ impl<T> Step for Read<'_, T> {
 #[must_use = "an operation does nothing until it is awaited or waited for"]
 pub struct ReadInto<'a, T> {
     pub(super) reader: &'a mut Reader<T>,
-    pub(super) gather: Gather<T>,
+    pub(super) gather: Gather,
     pub(super) into: &'a mut Vec<T>,
     pub(super) done: bool,
 }
@@ -331,7 +339,7 @@ impl<T> Step for ReadInto<'_, T> {
             mem::swap(self.into, &mut self.reader.spare);
         }
         let gathered = ready!(self.gather.step(self.reader, look));
-        let items = &mut self.gather.items;
+        let items = &mut self.reader.gathered;
         let n = items.len();
         if self.into.is_empty() && n > 0 {
             mem::swap(self.into, items);
@@ -346,7 +354,7 @@ impl<T> Step for ReadInto<'_, T> {
     }
 
     fn withdraw(&mut self) {
-        self.gather.put_back(self.reader);
+        self.reader.put_back();
         self.reader.half.unwait();
         self.give_back();
     }
@@ -367,6 +375,7 @@ operation!(impl['a, T] ReadOnce<'a, T> => Result<Batch<'a, T>, RecvError>, "Read
 impl<T> ReadOnce<'_, T> {
     /// Whether a batch is there: what was left, or what comes.
     fn fetch(reader: &mut Reader<T>, look: Look<'_>) -> Poll<Result<(), Why>> {
+        reader.put_back();
         loop {
             if reader.left.has_item() {
                 return Poll::Ready(Ok(()));
