@@ -109,6 +109,26 @@ pub trait Step {
     fn store_pace(&mut self) {}
 }
 
+/// The parts of a step that are the same for all operations of an end with a half and a pace.
+macro_rules! waits_with {
+    ($end:ident) => {
+        #[inline]
+        fn is_stirred(&self) -> bool {
+            self.$end.half.is_stirred()
+        }
+
+        #[inline]
+        fn is_peer_elsewhere(&mut self) -> bool {
+            self.$end.half.is_peer_elsewhere()
+        }
+
+        fn pace(&mut self) -> &mut $crate::wait::Pace {
+            &mut self.$end.pace
+        }
+    };
+}
+pub(crate) use waits_with;
+
 /// What the `operation` macro adds to a step.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an operation of a channel",

@@ -8,83 +8,18 @@
 use std::future::Future;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicIsize;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures_core::Stream as _;
 use handover::{Client, SendError, Server, Why, duplex, simplex};
-use loom::sync::{Condvar, Mutex};
 use loom::thread;
+use models::{Alarm, By, Census, Value, explore, pairings, poll_once, poll_with, run};
 
-/// Explores `model` with at most two preemptions (`LOOM_MAX_PREEMPTIONS` says otherwise; three take ten times as long).
-fn explore(model: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound.get_or_insert(2);
-    builder.check(model);
-}
-
-/// How a party waits.
-#[derive(Clone, Copy, PartialEq)]
-enum By {
-    Thread,
-    Task,
-}
-
-/// Runs an operation to its end as a party of that kind does.
-macro_rules! run {
-    ($by:expr, $op:expr) => {
-        match $by {
-            By::Thread => $op.wait(),
-            By::Task => block_on($op),
-        }
-    };
-}
-
-/// What a task's waker rings.
-struct Alarm {
-    rung: Mutex<bool>,
-    bell: Condvar,
-}
-
-impl Alarm {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { rung: Mutex::new(false), bell: Condvar::new() })
-    }
-
-    fn sleep(&self) {
-        let mut rung = self.rung.lock().unwrap();
-        while !mem::take(&mut *rung) {
-            rung = self.bell.wait(rung).unwrap();
-        }
-    }
-}
-
-impl Wake for Alarm {
-    fn wake(self: Arc<Self>) {
-        *self.rung.lock().unwrap() = true;
-        self.bell.notify_one();
-    }
-}
-
-fn poll_with<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
-    Pin::new(future).poll(&mut Context::from_waker(waker))
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let alarm = Alarm::new();
-    let waker = Waker::from(Arc::clone(&alarm));
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return output;
-        }
-        alarm.sleep();
-    }
-}
+#[path = "support/models.rs"]
+mod models;
 
 /// Polls with another waker each time, the first `others` times without sleeping; only the last one rings for this task.
 fn block_on_changing<F: Future + Unpin>(mut future: F, others: usize) -> F::Output {
@@ -99,39 +34,6 @@ fn block_on_changing<F: Future + Unpin>(mut future: F, others: usize) -> F::Outp
             return output;
         }
         alarm.sleep();
-    }
-}
-
-/// Counts the values that live.
-#[derive(Clone)]
-struct Census(Arc<AtomicIsize>);
-
-impl Census {
-    fn new() -> Self {
-        Self(Arc::new(AtomicIsize::new(0)))
-    }
-
-    fn value(&self, number: u8) -> Value {
-        self.0.fetch_add(1, Relaxed);
-        Value { number, census: self.clone() }
-    }
-
-    /// Everything has been dropped, once.
-    fn assert_empty(&self) {
-        assert_eq!(self.0.load(Relaxed), 0, "values lost (> 0) or dropped twice (< 0)");
-    }
-}
-
-/// A value that is missed when it is lost, and found when it is there twice.
-struct Value {
-    number: u8,
-    census: Census,
-}
-
-impl Drop for Value {
-    fn drop(&mut self) {
-        let left = self.census.0.fetch_sub(1, Relaxed) - 1;
-        assert!(left >= 0, "{} was dropped twice", self.number);
     }
 }
 
@@ -197,14 +99,6 @@ fn demand_briefly<T>(by: By, server: &mut Server<T, Value>) -> Option<Value> {
     }
 }
 
-/// Polls once, with a waker, and drops.
-fn poll_once<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
-    match poll_with(&mut future, &Alarm::new().into()) {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => None,
-    }
-}
-
 /// Receives up to the end.
 fn receive_all(by: By, client: &mut Client<Value>) -> (Vec<u8>, Why) {
     let mut numbers = Vec::new();
@@ -214,27 +108,6 @@ fn receive_all(by: By, client: &mut Client<Value>) -> (Vec<u8>, Why) {
             Err(error) => return (numbers, error.why()),
         }
     }
-}
-
-/// Each model for each pairing, server first: one test each.
-macro_rules! pairings {
-    ($($model:ident)*) => {
-        pairings!(@ thread_thread Thread Thread: $($model)*);
-        pairings!(@ thread_task Thread Task: $($model)*);
-        pairings!(@ task_thread Task Thread: $($model)*);
-        pairings!(@ task_task Task Task: $($model)*);
-    };
-    (@ $pairing:ident $server:ident $client:ident: $($model:ident)*) => {
-        mod $pairing {
-            use super::{By, explore};
-            $(
-                #[test]
-                fn $model() {
-                    explore(|| super::$model(By::$server, By::$client));
-                }
-            )*
-        }
-    };
 }
 
 pairings! {

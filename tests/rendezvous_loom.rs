@@ -8,17 +8,13 @@ use std::time::Duration;
 
 use handover::{Receiver, Sender, Why, rendezvous};
 use loom::thread;
-use models::{Alarm, By, Census, Value, block_on, explore, pairings, poll_with};
+use models::{Alarm, By, Census, Value, explore, pairings, poll_with, run};
 
 #[path = "support/models.rs"]
 mod models;
 
 fn send(by: By, tx: &Sender<Value>, value: Value) -> Result<(), Why> {
-    match by {
-        By::Thread => tx.send(value).wait(),
-        By::Task => block_on(tx.send(value)),
-    }
-    .map_err(|error| {
+    run!(by, tx.send(value)).map_err(|error| {
         let why = error.why();
         assert!(error.into_unsent().is_some());
         why
@@ -26,12 +22,7 @@ fn send(by: By, tx: &Sender<Value>, value: Value) -> Result<(), Why> {
 }
 
 fn recv(by: By, rx: &Receiver<Value>) -> Result<u8, Why> {
-    match by {
-        By::Thread => rx.recv().wait(),
-        By::Task => block_on(rx.recv()),
-    }
-    .map(|value| value.number)
-    .map_err(|error| error.why())
+    run!(by, rx.recv()).map(|value| value.number).map_err(|error| error.why())
 }
 
 /// Tries to receive, not for long.
@@ -210,7 +201,7 @@ fn last_sender_leaves(s: By, r: By) {
     });
     let watcher = thread::spawn({
         let rx = rx.clone();
-        move || if r == By::Thread { rx.closed().wait() } else { block_on(rx.closed()) }
+        move || run!(r, rx.closed())
     });
     assert_eq!(recv(r, &rx), Ok(1));
     assert_eq!(recv(r, &rx), Err(Why::Closed));
@@ -243,17 +234,9 @@ fn reserve_against_a_receiver_that_goes(s: By, r: By) {
     let (tx, rx) = rendezvous();
     let value = census.value(1);
     let sender = thread::spawn(move || {
-        let permit = match s {
-            By::Thread => tx.reserve().wait(),
-            By::Task => block_on(tx.reserve()),
-        };
+        let permit = run!(s, tx.reserve());
         let send = permit.unwrap().send(value);
-        match s {
-            By::Thread => send.wait(),
-            By::Task => block_on(send),
-        }
-        .map_err(|error| drop(error.into_unsent()))
-        .unwrap();
+        run!(s, send).map_err(|error| drop(error.into_unsent())).unwrap();
     });
     let got = recv_briefly(r, &rx).unwrap_or_else(|| recv(r, &rx).unwrap());
     assert_eq!(got, 1);

@@ -9,16 +9,13 @@ use std::time::Duration;
 
 use handover::{Arms, Receiver, Sel2, Sender, Why, op, rendezvous, select, simplex};
 use loom::thread;
-use models::{Alarm, By, Census, Value, block_on, explore, pairings, poll_with};
+use models::{Alarm, By, Census, Value, explore, pairings, poll_with, run};
 
 #[path = "support/models.rs"]
 mod models;
 
 fn choose<A: Arms>(by: By, choice: op::Select<A>) -> A::Output {
-    match by {
-        By::Thread => choice.wait(),
-        By::Task => block_on(choice),
-    }
+    run!(by, choice)
 }
 
 /// Not for long.
@@ -33,20 +30,11 @@ fn choose_briefly<A: Arms>(by: By, mut choice: op::Select<A>) -> Option<A::Outpu
 }
 
 fn send(by: By, tx: &Sender<Value>, value: Value) -> Result<(), Why> {
-    match by {
-        By::Thread => tx.send(value).wait(),
-        By::Task => block_on(tx.send(value)),
-    }
-    .map_err(|error| error.why())
+    run!(by, tx.send(value)).map_err(|error| error.why())
 }
 
 fn recv(by: By, rx: &Receiver<Value>) -> Result<u8, Why> {
-    match by {
-        By::Thread => rx.recv().wait(),
-        By::Task => block_on(rx.recv()),
-    }
-    .map(|value| value.number)
-    .map_err(|error| error.why())
+    run!(by, rx.recv()).map(|value| value.number).map_err(|error| error.why())
 }
 
 /// What a choice between a send and a receive came to: sent, or the number received.
@@ -277,11 +265,7 @@ fn reserve_as_an_arm(s: By, p: By) {
     let is_first = match choose(s, select((a.reserve(), b.recv()))) {
         Sel2::A(permit) => {
             let op = permit.unwrap().send(census.value(1));
-            match s {
-                By::Thread => op.wait(),
-                By::Task => block_on(op),
-            }
-            .unwrap();
+            run!(s, op).unwrap();
             true
         }
         Sel2::B(value) => {
@@ -301,10 +285,7 @@ fn lockstep_as_an_arm(s: By, p: By) {
     let (mut server, mut client) = simplex::<Value>();
     let (a, a_rx) = rendezvous::<Value>();
     let consumer = thread::spawn(move || {
-        let item = match p {
-            By::Thread => client.recv().wait(),
-            By::Task => block_on(client.recv()),
-        };
+        let item = run!(p, client.recv());
         item.map(|value| value.number).map_err(|error| error.why())
     });
     let receiver = thread::spawn(move || recv(p, &a_rx));

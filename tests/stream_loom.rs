@@ -4,44 +4,24 @@
 //! Run: `RUSTFLAGS="--cfg handover_loom" cargo test --release --test stream_loom`. A lost wake-up shows as loom's "deadlock".
 #![cfg(handover_loom)]
 
-use std::future::Future;
 use std::mem;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::AtomicIsize;
-use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll, Wake, Waker};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_core::Stream as _;
 use handover::{Reader, Why, Writer, stream};
-use loom::sync::{Condvar, Mutex};
 use loom::thread;
+use models::{Alarm, By, Census, Value, block_on, explore_with, pairings, poll_once, run};
+
+#[path = "support/models.rs"]
+mod models;
 
 /// Explores `model` with at most two preemptions, or one where both are threads: these have a hundred times as many states.
 /// `LOOM_MAX_PREEMPTIONS` says otherwise.
 fn explore(writer: By, reader: By, model: fn(By, By)) {
-    let mut builder = loom::model::Builder::new();
     let preemptions = if (writer, reader) == (By::Thread, By::Thread) { 1 } else { 2 };
-    builder.preemption_bound.get_or_insert(preemptions);
-    builder.check(move || model(writer, reader));
-}
-
-/// How a party waits.
-#[derive(Clone, Copy, PartialEq)]
-enum By {
-    Thread,
-    Task,
-}
-
-/// Runs an operation to its end as a party of that kind does.
-macro_rules! run {
-    ($by:expr, $op:expr) => {
-        match $by {
-            By::Thread => $op.wait(),
-            By::Task => block_on($op),
-        }
-    };
+    explore_with(preemptions, move || model(writer, reader));
 }
 
 /// Tries it, not for long. `None`, or an error, where it did not happen.
@@ -52,90 +32,6 @@ macro_rules! run_briefly {
             By::Task => poll_once($op),
         }
     };
-}
-
-/// What a task's waker rings.
-struct Alarm {
-    rung: Mutex<bool>,
-    bell: Condvar,
-}
-
-impl Alarm {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { rung: Mutex::new(false), bell: Condvar::new() })
-    }
-
-    fn sleep(&self) {
-        let mut rung = self.rung.lock().unwrap();
-        while !mem::take(&mut *rung) {
-            rung = self.bell.wait(rung).unwrap();
-        }
-    }
-}
-
-impl Wake for Alarm {
-    fn wake(self: Arc<Self>) {
-        *self.rung.lock().unwrap() = true;
-        self.bell.notify_one();
-    }
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let alarm = Alarm::new();
-    let waker = Waker::from(Arc::clone(&alarm));
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return output;
-        }
-        alarm.sleep();
-    }
-}
-
-/// Polls once, with a waker, and drops.
-fn poll_once<F: Future>(future: F) -> Option<F::Output> {
-    let future = pin!(future);
-    match future.poll(&mut Context::from_waker(&Alarm::new().into())) {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => None,
-    }
-}
-
-/// Counts the values that live.
-#[derive(Clone)]
-struct Census(Arc<AtomicIsize>);
-
-impl Census {
-    fn new() -> Self {
-        Self(Arc::new(AtomicIsize::new(0)))
-    }
-
-    fn value(&self, number: u8) -> Value {
-        self.0.fetch_add(1, Relaxed);
-        Value { number, census: self.clone() }
-    }
-
-    fn values(&self, numbers: impl IntoIterator<Item = u8>) -> Vec<Value> {
-        numbers.into_iter().map(|number| self.value(number)).collect()
-    }
-
-    /// Everything has been dropped, once.
-    fn assert_empty(&self) {
-        assert_eq!(self.0.load(Relaxed), 0, "values lost (> 0) or dropped twice (< 0)");
-    }
-}
-
-/// A value that is missed when it is lost, and found when it is there twice.
-struct Value {
-    number: u8,
-    census: Census,
-}
-
-impl Drop for Value {
-    fn drop(&mut self) {
-        let left = self.census.0.fetch_sub(1, Relaxed) - 1;
-        assert!(left >= 0, "{} was dropped twice", self.number);
-    }
 }
 
 fn numbers(values: impl IntoIterator<Item = Value>) -> Vec<u8> {
@@ -155,27 +51,6 @@ fn write(by: By, writer: &mut Writer<Value>, values: Vec<Value>) -> Vec<u8> {
         Ok(()) => vec![],
         Err(error) => numbers(error.into_rest()),
     }
-}
-
-/// Each model for each pairing, writer first: one test each.
-macro_rules! pairings {
-    ($($model:ident)*) => {
-        pairings!(@ thread_thread Thread Thread: $($model)*);
-        pairings!(@ thread_task Thread Task: $($model)*);
-        pairings!(@ task_thread Task Thread: $($model)*);
-        pairings!(@ task_task Task Task: $($model)*);
-    };
-    (@ $pairing:ident $writer:ident $reader:ident: $($model:ident)*) => {
-        mod $pairing {
-            use super::{By, explore};
-            $(
-                #[test]
-                fn $model() {
-                    explore(By::$writer, By::$reader, super::$model);
-                }
-            )*
-        }
-    };
 }
 
 pairings! {

@@ -5,9 +5,8 @@ use std::task::{Poll, ready};
 
 use super::{Client, Mail, Server};
 use crate::error::{RecvError, Rest, SendError, Why, WriteError};
-use crate::step::{Look, Step, operation};
+use crate::step::{Look, Step, operation, waits_with};
 use crate::turn::{Answerer, Sight};
-use crate::wait::Pace;
 
 /// Waits for a demand: see [`Server::demand`].
 #[must_use = "an operation does nothing until it is awaited or waited for"]
@@ -34,17 +33,7 @@ impl<T, U> Step for Demand<'_, T, U> {
         self.server.half.unwait();
     }
 
-    fn is_stirred(&self) -> bool {
-        self.server.half.is_stirred()
-    }
-
-    fn is_peer_elsewhere(&mut self) -> bool {
-        self.server.half.is_peer_elsewhere()
-    }
-
-    fn pace(&mut self) -> &mut Pace {
-        &mut self.server.pace
-    }
+    waits_with!(server);
 }
 
 /// An item on its way to the client: not yet put, put, or (after the next demand) through.
@@ -154,17 +143,7 @@ impl<T, U> Step for Exchange<'_, T, U> {
         self.answer.retract(&mut self.server.half);
     }
 
-    fn is_stirred(&self) -> bool {
-        self.server.half.is_stirred()
-    }
-
-    fn is_peer_elsewhere(&mut self) -> bool {
-        self.server.half.is_peer_elsewhere()
-    }
-
-    fn pace(&mut self) -> &mut Pace {
-        &mut self.server.pace
-    }
+    waits_with!(server);
 }
 
 /// Sends the items of an iterator, each on demand: see [`Server::send_all`].
@@ -221,17 +200,7 @@ impl<I: Iterator> Step for SendAll<'_, I> {
         self.answer.retract(&mut self.server.half);
     }
 
-    fn is_stirred(&self) -> bool {
-        self.server.half.is_stirred()
-    }
-
-    fn is_peer_elsewhere(&mut self) -> bool {
-        self.server.half.is_peer_elsewhere()
-    }
-
-    fn pace(&mut self) -> &mut Pace {
-        &mut self.server.pace
-    }
+    waits_with!(server);
 }
 
 /// Asks with a value and waits for the answer: see [`Client::exchange`].
@@ -307,17 +276,7 @@ impl<T, U> Step for Ask<'_, T, U> {
         }
     }
 
-    fn is_stirred(&self) -> bool {
-        self.client.half.is_stirred()
-    }
-
-    fn is_peer_elsewhere(&mut self) -> bool {
-        self.client.half.is_peer_elsewhere()
-    }
-
-    fn pace(&mut self) -> &mut Pace {
-        &mut self.client.pace
-    }
+    waits_with!(client);
 }
 
 /// Waits for an item or an answer: see [`Client::recv`] and [`Client::answer`].
@@ -354,15 +313,5 @@ impl<T, U> Step for Recv<'_, T, U> {
         self.client.half.unwait();
     }
 
-    fn is_stirred(&self) -> bool {
-        self.client.half.is_stirred()
-    }
-
-    fn is_peer_elsewhere(&mut self) -> bool {
-        self.client.half.is_peer_elsewhere()
-    }
-
-    fn pace(&mut self) -> &mut Pace {
-        &mut self.client.pace
-    }
+    waits_with!(client);
 }

@@ -38,6 +38,27 @@ macro_rules! sender {
     };
 }
 
+/// And of those that offer values.
+macro_rules! offers {
+    () => {
+        fn withdraw(&mut self) {
+            drop(self.sending.take_back(self.core));
+        }
+
+        fn retract(&mut self) {
+            self.sending.retract(self.core);
+        }
+
+        fn wants_claim(&self) -> bool {
+            true
+        }
+
+        fn resume(&mut self) {
+            self.sending.resume(self.core);
+        }
+    };
+}
+
 /// Hands a value to a receiver: see [`Sender::send`](crate::Sender::send).
 #[must_use = "an operation does nothing until it is awaited or waited for"]
 pub struct Send<'a, T> {
@@ -95,22 +116,7 @@ impl<T> Step for Send<'_, T> {
         }
     }
 
-    fn withdraw(&mut self) {
-        drop(self.sending.take_back(self.core));
-    }
-
-    fn retract(&mut self) {
-        self.sending.retract(self.core);
-    }
-
-    fn wants_claim(&self) -> bool {
-        true
-    }
-
-    fn resume(&mut self) {
-        self.sending.resume(self.core);
-    }
-
+    offers!();
     sender!(sending);
 }
 
@@ -163,22 +169,7 @@ impl<I: Iterator> Step for SendEach<'_, I> {
         self.fail(why)
     }
 
-    fn withdraw(&mut self) {
-        drop(self.sending.take_back(self.core));
-    }
-
-    fn retract(&mut self) {
-        self.sending.retract(self.core);
-    }
-
-    fn wants_claim(&self) -> bool {
-        true
-    }
-
-    fn resume(&mut self) {
-        self.sending.resume(self.core);
-    }
-
+    offers!();
     sender!(sending);
 }
 

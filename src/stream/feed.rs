@@ -7,9 +7,8 @@ use std::task::{Poll, ready};
 use super::batch::BoxIter;
 use super::{Answer, Mail, Want, Writer};
 use crate::error::{RecvError, Rest, SendError, Why, WriteError};
-use crate::step::{Look, Step, operation};
+use crate::step::{Look, Step, operation, waits_with};
 use crate::turn::Sight;
-use crate::wait::Pace;
 
 /// How to send an iterator itself, if it may go to another thread.
 type Boxed<I> = fn(I) -> BoxIter<<I as Iterator>::Item>;
@@ -237,17 +236,7 @@ macro_rules! writer_step {
             self.feed.retract(self.writer);
         }
 
-        fn is_stirred(&self) -> bool {
-            self.writer.half.is_stirred()
-        }
-
-        fn is_peer_elsewhere(&mut self) -> bool {
-            self.writer.half.is_peer_elsewhere()
-        }
-
-        fn pace(&mut self) -> &mut Pace {
-            &mut self.writer.pace
-        }
+        waits_with!(writer);
     };
 }
 

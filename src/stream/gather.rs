@@ -6,7 +6,7 @@ use std::task::{Poll, ready};
 
 use super::{Answer, Batch, Mail, Reader, Request, Want};
 use crate::error::{RecvError, Why};
-use crate::step::{Look, Step, operation};
+use crate::step::{Look, Step, operation, waits_with};
 use crate::turn::Sight;
 use crate::wait::Pace;
 
@@ -221,17 +221,7 @@ macro_rules! reader_step {
             Err(RecvError::new(why))
         }
 
-        fn is_stirred(&self) -> bool {
-            self.reader.half.is_stirred()
-        }
-
-        fn is_peer_elsewhere(&mut self) -> bool {
-            self.reader.half.is_peer_elsewhere()
-        }
-
-        fn pace(&mut self) -> &mut Pace {
-            &mut self.reader.pace
-        }
+        waits_with!(reader);
     };
 }
 

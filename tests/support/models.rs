@@ -1,4 +1,4 @@
-//! What the loom models of many ends share: how to explore, wait, and count values.
+//! What the loom models share: how to explore, wait, and count values.
 #![allow(dead_code)]
 
 use std::future::Future;
@@ -11,19 +11,36 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use loom::sync::{Condvar, Mutex};
 
-/// Explores `model` with at most two preemptions (`LOOM_MAX_PREEMPTIONS` says otherwise).
-pub(crate) fn explore(model: impl Fn() + Send + Sync + 'static) {
+/// Explores a model with at most so many preemptions (`LOOM_MAX_PREEMPTIONS` says otherwise).
+pub(crate) fn explore_with(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound.get_or_insert(2);
+    builder.preemption_bound.get_or_insert(preemptions);
     builder.check(model);
 }
 
+/// With at most two: three take ten times as long.
+pub(crate) fn explore(sender: By, receiver: By, model: fn(By, By)) {
+    explore_with(2, move || model(sender, receiver));
+}
+
+/// How a party waits.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum By {
     Thread,
     Task,
 }
 
+/// Runs an operation to its end as a party of that kind does.
+macro_rules! run {
+    ($by:expr, $op:expr) => {
+        match $by {
+            $crate::models::By::Thread => $op.wait(),
+            $crate::models::By::Task => $crate::models::block_on($op),
+        }
+    };
+}
+
+/// What a task's waker rings.
 pub(crate) struct Alarm {
     rung: Mutex<bool>,
     bell: Condvar,
@@ -65,6 +82,14 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
+/// Polls once, with a waker, and drops.
+pub(crate) fn poll_once<F: Future>(future: F) -> Option<F::Output> {
+    match pin!(future).poll(&mut Context::from_waker(&Alarm::new().into())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
 /// Counts the values that live.
 #[derive(Clone)]
 pub(crate) struct Census(Arc<AtomicIsize>);
@@ -79,11 +104,17 @@ impl Census {
         Value { number, census: self.clone() }
     }
 
+    pub(crate) fn values(&self, numbers: impl IntoIterator<Item = u8>) -> Vec<Value> {
+        numbers.into_iter().map(|number| self.value(number)).collect()
+    }
+
+    /// Everything has been dropped, once.
     pub(crate) fn assert_empty(&self) {
         assert_eq!(self.0.load(Relaxed), 0, "values lost (> 0) or dropped twice (< 0)");
     }
 }
 
+/// A value that is missed when it is lost, and found when it is there twice.
 pub(crate) struct Value {
     pub(crate) number: u8,
     census: Census,
@@ -95,7 +126,7 @@ impl Drop for Value {
     }
 }
 
-/// Each model for each pairing, sender first: one test each.
+/// Each model for each pairing, who sends first: one test each. `explore` is the test file's.
 macro_rules! pairings {
     ($($model:ident)*) => {
         pairings!(@ thread_thread Thread Thread: $($model)*);
@@ -109,11 +140,11 @@ macro_rules! pairings {
             $(
                 #[test]
                 fn $model() {
-                    explore(|| super::$model(By::$sender, By::$receiver));
+                    explore(By::$sender, By::$receiver, super::$model);
                 }
             )*
         }
     };
 }
 
-pub(crate) use pairings;
+pub(crate) use {pairings, run};
