@@ -17,7 +17,7 @@ struct Chart {
     is_one_scale: bool,
 }
 
-const CHARTS: [Chart; 5] = [
+const CHARTS: [Chart; 6] = [
     Chart {
         file: "lockstep.svg",
         title: "An item handed over, between threads",
@@ -29,6 +29,20 @@ const CHARTS: [Chart; 5] = [
         file: "tasks.svg",
         title: "An item handed over, between tasks",
         rows: &["joined", "current-thread", "multi-thread", "generator"],
+        measure: 0,
+        is_one_scale: true,
+    },
+    Chart {
+        file: "many.svg",
+        title: "An item handed over, many producers and many consumers",
+        rows: &[
+            "4-to-4",
+            "4-to-1",
+            "1-to-4",
+            "4-to-4-one-core",
+            "4-to-4-current-thread",
+            "4-to-4-multi-thread",
+        ],
         measure: 0,
         is_one_scale: true,
     },

@@ -21,8 +21,10 @@ mod drive;
 mod ends;
 mod footprint;
 mod heap;
+mod many;
 mod report;
 mod table;
+mod watch;
 
 fn main() -> ExitCode {
     let mut table = Table::new();

@@ -9,6 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::drive;
 use crate::ends::{Answerer, Caller, Give, GiveAsync, Take, TakeAsync};
 use crate::footprint;
+use crate::watch::watched;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -72,7 +73,8 @@ impl Row {
         for _ in 0..if self.effort == Effort::Once { plan.rounds_of_once } else { plan.rounds } {
             for ((program, &count), samples) in self.programs.iter().zip(&counts).zip(&mut samples)
             {
-                for (figure, samples) in (program.run)(count).into_iter().zip(samples) {
+                let figures = watched(self.id, program.name, || (program.run)(count));
+                for (figure, samples) in figures.into_iter().zip(samples) {
                     samples.push(figure);
                 }
             }
@@ -85,16 +87,7 @@ impl Row {
         if self.effort == Effort::Once {
             return ITEM;
         }
-        let target = plan.sample.as_nanos() as f64;
-        let mut count = 8.0;
-        loop {
-            let elapsed = (program.run)(count as u64)[0] * count;
-            let factor = target / elapsed.max(1.0);
-            if factor < 4.0 {
-                return (count * factor).max(8.0) as u64;
-            }
-            count *= factor.min(20.0);
-        }
+        watched(self.id, program.name, || plan.count(|count| (program.run)(count)[0]))
     }
 }
 
@@ -111,6 +104,20 @@ impl Plan {
             Self { sample: Duration::from_millis(50), rounds: 5, rounds_of_once: 1 }
         } else {
             Self { sample: Duration::from_millis(300), rounds: 9, rounds_of_once: 3 }
+        }
+    }
+
+    /// How many items fill the time of a sample, by `run`, which gives the nanoseconds of each.
+    pub(crate) fn count(&self, run: impl Fn(u64) -> f64) -> u64 {
+        let target = self.sample.as_nanos() as f64;
+        let mut count = 8.0;
+        loop {
+            let elapsed = run(count as u64) * count;
+            let factor = target / elapsed.max(1.0);
+            if factor < 4.0 {
+                return (count * factor).max(8.0) as u64;
+            }
+            count *= factor.min(20.0);
         }
     }
 }
@@ -149,6 +156,21 @@ impl Table {
             Row::timed("joined", "two tasks joined in one task"),
             Row::timed("current-thread", "two tasks on tokio's `current_thread`"),
             Row::timed("multi-thread", "two tasks on tokio's `multi_thread`, 2 workers"),
+            Row::timed("4-to-4", "4 producers to 4 consumers, threads"),
+            Row::timed("4-to-1", "4 producers to 1 consumer, threads"),
+            Row::timed("1-to-4", "1 producer to 4 consumers, threads"),
+            Row {
+                on_one_core: true,
+                ..Row::timed("4-to-4-one-core", "4 producers to 4 consumers, threads on one core")
+            },
+            Row::timed(
+                "4-to-4-current-thread",
+                "4 producers to 4 consumers, tasks on tokio's `current_thread`",
+            ),
+            Row::timed(
+                "4-to-4-multi-thread",
+                "4 producers to 4 consumers, tasks on tokio's `multi_thread`, 2 workers",
+            ),
             Row::timed("generator", "a generator driven by its consumer"),
             Row::timed("batches", "batches of 256, thread to thread; an item"),
         ];
@@ -276,6 +298,6 @@ impl Table {
     }
 }
 
-fn runtime(builder: &mut Builder) -> Runtime {
+pub(crate) fn runtime(builder: &mut Builder) -> Runtime {
     builder.build().expect("a runtime")
 }
