@@ -89,7 +89,7 @@ const BAR: f64 = 18.0;
 const HEADING: f64 = 32.0;
 const TOP: f64 = 44.0;
 
-const STYLE: &str = "\
+pub(crate) const STYLE: &str = "\
 text{font:12px system-ui,sans-serif;fill:#57606a}\
 .h{font-weight:600}.n{text-anchor:end}.t{font-size:14px;font-weight:600}\
 .rival{fill:#9aa4af}.handover{fill:#d9580d}.reference{fill:none;stroke:#9aa4af;stroke-dasharray:3 2}\
@@ -197,6 +197,6 @@ impl Chart {
 }
 
 /// Without the marks of code in Markdown, and safe in XML.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.replace('`', "").replace('&', "&amp;").replace('<', "&lt;")
 }

@@ -1,6 +1,7 @@
 //! Many producers and many consumers on one channel: the same ends, cloned.
 
 use std::ops::Range;
+use std::sync::Barrier;
 use std::thread;
 
 use crossfire::mpmc;
@@ -78,16 +79,23 @@ fn tasks<G: GiveAsync + Clone, T: TakeAsync + Clone>(
 /// `n` items, in equal parts, each end on a thread of its own.
 pub(crate) fn on_threads(n: u64, givers: Vec<impl Give>, takers: Vec<impl Take>) -> Spent {
     let parts = parts(n, givers.len());
-    let clock = Clock::start();
-    let seen = thread::scope(|scope| {
+    let barrier = &Barrier::new(givers.len() + takers.len() + 1);
+    let ready = || {
+        // The second time, the clock runs.
+        barrier.wait();
+        barrier.wait();
+    };
+    let (clock, seen) = thread::scope(|scope| {
         for (mut giver, part) in givers.into_iter().zip(parts) {
             scope.spawn(move || {
+                ready();
                 for item in part {
                     assert!(giver.give(item), "a receiver");
                 }
             });
         }
         let take = |mut taker: _| {
+            ready();
             let mut seen = Seen::default();
             while let Some(item) = Take::take(&mut taker) {
                 seen.take(item);
@@ -96,7 +104,13 @@ pub(crate) fn on_threads(n: u64, givers: Vec<impl Give>, takers: Vec<impl Take>)
         };
         let takers: Vec<_> =
             takers.into_iter().map(|taker| scope.spawn(move || take(taker))).collect();
-        takers.into_iter().map(|taker| taker.join().expect("a taker that does not panic")).collect()
+        barrier.wait();
+        let clock = Clock::start();
+        barrier.wait();
+        let seen =
+            takers.into_iter().map(|taker| taker.join().expect("a taker that does not panic"));
+        let seen: Vec<_> = seen.collect();
+        (clock, seen)
     });
     let spent = clock.stop();
     check(n, seen);

@@ -87,7 +87,7 @@ impl Row {
         if self.effort == Effort::Once {
             return ITEM;
         }
-        watched(self.id, program.name, || plan.count(|count| (program.run)(count)[0]))
+        watched(self.id, program.name, || count(plan.sample, |n| (program.run)(n)[0]))
     }
 }
 
@@ -96,29 +96,41 @@ pub(crate) struct Plan {
     pub(crate) sample: Duration,
     pub(crate) rounds: usize,
     pub(crate) rounds_of_once: usize,
+    sample_of_growth: Duration,
+    rounds_of_growth: usize,
 }
 
 impl Plan {
     pub(crate) fn new(is_quick: bool) -> Self {
-        if is_quick {
-            Self { sample: Duration::from_millis(50), rounds: 5, rounds_of_once: 1 }
-        } else {
-            Self { sample: Duration::from_millis(300), rounds: 9, rounds_of_once: 3 }
-        }
+        let millis = Duration::from_millis;
+        let (sample, sample_of_growth) =
+            if is_quick { (millis(50), millis(15)) } else { (millis(300), millis(100)) };
+        let (rounds, rounds_of_once) = if is_quick { (5, 1) } else { (9, 3) };
+        let rounds_of_growth = if is_quick { 3 } else { 5 };
+        Self { sample, rounds, rounds_of_once, sample_of_growth, rounds_of_growth }
     }
 
-    /// How many items fill the time of a sample, by `run`, which gives the nanoseconds of each.
-    pub(crate) fn count(&self, run: impl Fn(u64) -> f64) -> u64 {
-        let target = self.sample.as_nanos() as f64;
-        let mut count = 8.0;
-        loop {
-            let elapsed = run(count as u64) * count;
-            let factor = target / elapsed.max(1.0);
-            if factor < 4.0 {
-                return (count * factor).max(8.0) as u64;
-            }
-            count *= factor.min(20.0);
+    /// Samples of `run`, which gives the nanoseconds of each of so many. `least` of them are always run: starting all the
+    /// parties shall not count.
+    pub(crate) fn growth(&self, least: u64, mut run: impl FnMut(u64) -> f64) -> Vec<f64> {
+        let count = count(self.sample_of_growth, &mut run).max(least);
+        let is_long = least >= 1_000_000;
+        let rounds = if is_long { self.rounds_of_once } else { self.rounds_of_growth };
+        (0..rounds).map(|_| run(count)).collect()
+    }
+}
+
+/// How many items fill the time of a sample, by `run`, which gives the nanoseconds of each.
+fn count(sample: Duration, mut run: impl FnMut(u64) -> f64) -> u64 {
+    let target = sample.as_nanos() as f64;
+    let mut count = 8.0;
+    loop {
+        let elapsed = run(count as u64) * count;
+        let factor = target / elapsed.max(1.0);
+        if factor < 4.0 {
+            return (count * factor).max(8.0) as u64;
         }
+        count *= factor.min(20.0);
     }
 }
 
