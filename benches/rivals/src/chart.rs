@@ -17,7 +17,7 @@ struct Chart {
     is_one_scale: bool,
 }
 
-const CHARTS: [Chart; 5] = [
+const CHARTS: [Chart; 6] = [
     Chart {
         file: "lockstep.svg",
         title: "An item handed over, between threads",
@@ -29,6 +29,20 @@ const CHARTS: [Chart; 5] = [
         file: "tasks.svg",
         title: "An item handed over, between tasks",
         rows: &["joined", "current-thread", "multi-thread", "generator"],
+        measure: 0,
+        is_one_scale: true,
+    },
+    Chart {
+        file: "many.svg",
+        title: "An item handed over, many producers and many consumers",
+        rows: &[
+            "4-to-4",
+            "4-to-1",
+            "1-to-4",
+            "4-to-4-one-core",
+            "4-to-4-current-thread",
+            "4-to-4-multi-thread",
+        ],
         measure: 0,
         is_one_scale: true,
     },
@@ -75,7 +89,7 @@ const BAR: f64 = 18.0;
 const HEADING: f64 = 32.0;
 const TOP: f64 = 44.0;
 
-const STYLE: &str = "\
+pub(crate) const STYLE: &str = "\
 text{font:12px system-ui,sans-serif;fill:#57606a}\
 .h{font-weight:600}.n{text-anchor:end}.t{font-size:14px;font-weight:600}\
 .rival{fill:#9aa4af}.handover{fill:#d9580d}.reference{fill:none;stroke:#9aa4af;stroke-dasharray:3 2}\
@@ -183,6 +197,6 @@ impl Chart {
 }
 
 /// Without the marks of code in Markdown, and safe in XML.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.replace('`', "").replace('&', "&amp;").replace('<', "&lt;")
 }

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 pub(crate) const HELP: &str = "\
-Measures handover beside other channels; prints a table (Markdown), draws the charts in docs/.
+Measures handover beside other channels; prints a table (Markdown), draws the charts in docs/. Fails if the cost of one item or
+channel grows with the number of channels, tasks or threads by more than the table allows.
 
 usage: cargo run --release -- [--quick] [--only ROW]... [--json FILE] [--list]
 

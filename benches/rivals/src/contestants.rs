@@ -19,6 +19,7 @@ use crate::table::{Kind, Table, WORKS};
 /// Enters all of them. The figure behind a name is the capacity; where there is no capacity of zero it is one.
 pub(crate) fn enter(table: &mut Table) {
     channels(table);
+    crate::many::enter(table);
     generators(table);
     crate::batches::enter(table);
     ping_pong(table);

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc;
 
-use crossfire::{AsyncRx, AsyncTx, Rx, Tx, spsc};
+use crossfire::{AsyncRx, AsyncTx, MAsyncRx, MAsyncTx, MRx, MTx, Rx, Tx, mpmc, spsc};
 use futures_lite::StreamExt;
 use futures_util::SinkExt;
 use handover::{Client, Server};
@@ -95,6 +95,7 @@ give! {
     flume::Sender<u64>: send;
     kanal::Sender<u64>: send;
     Tx<spsc::One<u64>>: send;
+    MTx<mpmc::Array<u64>>: send;
     async_channel::Sender<u64>: send_blocking;
     tokio::sync::mpsc::Sender<u64>: blocking_send;
 }
@@ -107,6 +108,7 @@ take! {
     flume::Receiver<u64>: recv;
     kanal::Receiver<u64>: recv;
     Rx<spsc::One<u64>>: recv;
+    MRx<mpmc::Array<u64>>: recv;
     async_channel::Receiver<u64>: recv_blocking;
     tokio::sync::mpsc::Receiver<u64>: blocking_recv;
 }
@@ -117,6 +119,7 @@ give_async! {
     flume::Sender<u64>: send_async;
     kanal::AsyncSender<u64>: send;
     AsyncTx<spsc::One<u64>>: send;
+    MAsyncTx<mpmc::Array<u64>>: send;
     async_channel::Sender<u64>: send;
     tokio::sync::mpsc::Sender<u64>: send;
     futures_channel::mpsc::Sender<u64>: send;
@@ -129,6 +132,7 @@ take_async! {
     flume::Receiver<u64>: recv_async;
     kanal::AsyncReceiver<u64>: recv;
     AsyncRx<spsc::One<u64>>: recv;
+    MAsyncRx<mpmc::Array<u64>>: recv;
     async_channel::Receiver<u64>: recv;
     tokio::sync::mpsc::Receiver<u64>: recv;
     futures_channel::mpsc::Receiver<u64>: next;

@@ -9,6 +9,7 @@ use std::process::{Command, ExitCode, Stdio};
 use serde_json::{Value, json};
 
 use cli::Options;
+use growth::{Grown, Growth};
 use report::Measured;
 use table::{Plan, Row, Table};
 
@@ -20,14 +21,20 @@ mod contestants;
 mod drive;
 mod ends;
 mod footprint;
+mod growth;
 mod heap;
+mod line_chart;
+mod many;
 mod report;
 mod table;
+mod watch;
 
 fn main() -> ExitCode {
     let mut table = Table::new();
     contestants::enter(&mut table);
-    let ids: Vec<_> = table.rows.iter().map(|row| row.id).collect();
+    let growths = growth::all();
+    let ids = table.rows.iter().map(|row| row.id).chain(growths.iter().map(|growth| growth.id));
+    let ids: Vec<_> = ids.collect();
     let options = match cli::parse(&ids) {
         Ok(options) => options,
         Err(error) => {
@@ -35,7 +42,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match run(&options, &table) {
+    match run(&options, &table, &growths) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("rivals: {error}");
@@ -44,7 +51,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &Options, table: &Table) -> io::Result<()> {
+fn run(options: &Options, table: &Table, growths: &[Growth]) -> io::Result<()> {
     if options.is_pinned {
         // Before anything asks how many cores there are.
         clock::pin_to_one_core()?;
@@ -53,17 +60,24 @@ fn run(options: &Options, table: &Table) -> io::Result<()> {
     if options.help {
         return writeln!(out, "{}", cli::HELP);
     }
-    let is_wanted =
-        |row: &&Row| options.only.is_empty() || options.only.iter().any(|id| id == row.id);
-    let rows = || table.rows.iter().filter(is_wanted);
+    let is_wanted = |id| options.only.is_empty() || options.only.iter().any(|only| only == id);
+    let rows = || table.rows.iter().filter(|row| is_wanted(row.id));
+    let growths = || growths.iter().filter(|growth| is_wanted(growth.id));
     if options.list {
         for row in rows() {
             let names: Vec<_> = row.programs.iter().map(|program| program.name).collect();
             writeln!(out, "{}: {}\n    {}", row.id, row.title, names.join("; "))?;
         }
+        for growth in growths() {
+            let (first, last) = (growth.numbers[0], growth.numbers[growth.numbers.len() - 1]);
+            let (id, title, what) = (growth.id, growth.title, growth.what);
+            writeln!(out, "{id}: {title}, {first} to {last} {what}")?;
+            writeln!(out, "    {}", growth.names().join("; "))?;
+        }
         return Ok(());
     }
 
+    watch::start();
     // Fails now rather than after all the work.
     let json_file =
         options.json.as_ref().map(|path| named(path, fs::File::create(path))).transpose()?;
@@ -83,9 +97,18 @@ fn run(options: &Options, table: &Table) -> io::Result<()> {
     if options.is_pinned {
         return writeln!(out, "{}", json!({ "rows": rows }));
     }
+    let grown = growths().map(|growth| {
+        eprintln!("{} ...", growth.id);
+        growth.measure(&plan)
+    });
+    let grown: Vec<_> = grown.collect();
     if let Some(mut file) = json_file {
-        let report =
-            json!({ "machine": report::machine(), "quick": options.is_quick, "rows": rows });
+        let report = json!({
+            "machine": report::machine(),
+            "quick": options.is_quick,
+            "rows": rows,
+            "growth": grown.iter().map(Grown::to_json).collect::<Vec<_>>(),
+        });
         writeln!(file, "{report:#}")?;
     }
     let how = format!(
@@ -95,12 +118,16 @@ fn run(options: &Options, table: &Table) -> io::Result<()> {
         plan.sample.as_millis(),
         plan.rounds_of_once,
     );
-    write!(out, "{}", report::markdown(&measured, &how))?;
+    write!(out, "{}", report::markdown(&measured, &grown, &how))?;
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
     for chart in named(&docs, chart::draw(&measured, &docs))? {
         eprintln!("drawn: docs/{chart}");
     }
-    Ok(())
+    for chart in named(&docs, line_chart::draw(&grown, &docs))? {
+        eprintln!("drawn: docs/{chart}");
+    }
+    let too_fast: Vec<_> = grown.iter().filter_map(Grown::too_fast).collect();
+    if too_fast.is_empty() { Ok(()) } else { Err(io::Error::other(too_fast.join("; "))) }
 }
 
 /// Measures a row in a process of its own, which has one core from its first moment on.

@@ -7,6 +7,7 @@ use std::thread::available_parallelism;
 
 use serde_json::{Value, json};
 
+use crate::growth::Grown;
 use crate::table::{Kind, Row, spread};
 
 /// A row with its figures.
@@ -83,12 +84,7 @@ impl Measured<'_> {
         }
         _ = writeln!(text, " × best rival |\n{rule}---:|");
         for line in &lines {
-            let name = match line.kind {
-                Kind::Ours => format!("**{}**", line.name),
-                Kind::Rival => line.name.to_string(),
-                Kind::Reference => format!("*{}*", line.name),
-            };
-            _ = write!(text, "| {name} |");
+            _ = write!(text, "| {} |", named(line.kind, line.name));
             for &[min, median, max] in &line.figures {
                 if min == max {
                     _ = write!(text, " {} |", figure(median));
@@ -101,6 +97,15 @@ impl Measured<'_> {
             _ = writeln!(text, " {times} |");
         }
         text
+    }
+}
+
+/// A name in a table: ours and what is no channel stand out.
+pub(crate) fn named(kind: Kind, name: &str) -> String {
+    match kind {
+        Kind::Ours => format!("**{name}**"),
+        Kind::Rival => name.to_string(),
+        Kind::Reference => format!("*{name}*"),
     }
 }
 
@@ -130,7 +135,7 @@ pub(crate) fn figure(value: f64) -> String {
 }
 
 /// The whole report.
-pub(crate) fn markdown(measured: &[Measured<'_>], how: &str) -> String {
+pub(crate) fn markdown(measured: &[Measured<'_>], grown: &[Grown<'_>], how: &str) -> String {
     let mut text = format!("{}\n\n{how}\n\n", machine());
     text += "| work | handover | best rival | handover / rival |\n|---|---:|---:|---:|\n";
     for measured in measured {
@@ -152,6 +157,10 @@ pub(crate) fn markdown(measured: &[Measured<'_>], how: &str) -> String {
     for measured in measured {
         text += "\n";
         text += &measured.to_markdown();
+    }
+    for grown in grown {
+        text += "\n";
+        text += &grown.to_markdown();
     }
     text
 }

@@ -9,6 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::drive;
 use crate::ends::{Answerer, Caller, Give, GiveAsync, Take, TakeAsync};
 use crate::footprint;
+use crate::watch::watched;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -72,7 +73,8 @@ impl Row {
         for _ in 0..if self.effort == Effort::Once { plan.rounds_of_once } else { plan.rounds } {
             for ((program, &count), samples) in self.programs.iter().zip(&counts).zip(&mut samples)
             {
-                for (figure, samples) in (program.run)(count).into_iter().zip(samples) {
+                let figures = watched(self.id, program.name, || (program.run)(count));
+                for (figure, samples) in figures.into_iter().zip(samples) {
                     samples.push(figure);
                 }
             }
@@ -85,16 +87,7 @@ impl Row {
         if self.effort == Effort::Once {
             return ITEM;
         }
-        let target = plan.sample.as_nanos() as f64;
-        let mut count = 8.0;
-        loop {
-            let elapsed = (program.run)(count as u64)[0] * count;
-            let factor = target / elapsed.max(1.0);
-            if factor < 4.0 {
-                return (count * factor).max(8.0) as u64;
-            }
-            count *= factor.min(20.0);
-        }
+        watched(self.id, program.name, || count(plan.sample, |n| (program.run)(n)[0]))
     }
 }
 
@@ -103,15 +96,41 @@ pub(crate) struct Plan {
     pub(crate) sample: Duration,
     pub(crate) rounds: usize,
     pub(crate) rounds_of_once: usize,
+    sample_of_growth: Duration,
+    rounds_of_growth: usize,
 }
 
 impl Plan {
     pub(crate) fn new(is_quick: bool) -> Self {
-        if is_quick {
-            Self { sample: Duration::from_millis(50), rounds: 5, rounds_of_once: 1 }
-        } else {
-            Self { sample: Duration::from_millis(300), rounds: 9, rounds_of_once: 3 }
+        let millis = Duration::from_millis;
+        let (sample, sample_of_growth) =
+            if is_quick { (millis(50), millis(15)) } else { (millis(300), millis(100)) };
+        let (rounds, rounds_of_once) = if is_quick { (5, 1) } else { (9, 3) };
+        let rounds_of_growth = if is_quick { 3 } else { 5 };
+        Self { sample, rounds, rounds_of_once, sample_of_growth, rounds_of_growth }
+    }
+
+    /// Samples of `run`, which gives the nanoseconds of each of so many. `least` of them are always run: starting all the
+    /// parties shall not count.
+    pub(crate) fn growth(&self, least: u64, mut run: impl FnMut(u64) -> f64) -> Vec<f64> {
+        let count = count(self.sample_of_growth, &mut run).max(least);
+        let is_long = least >= 1_000_000;
+        let rounds = if is_long { self.rounds_of_once } else { self.rounds_of_growth };
+        (0..rounds).map(|_| run(count)).collect()
+    }
+}
+
+/// How many items fill the time of a sample, by `run`, which gives the nanoseconds of each.
+fn count(sample: Duration, mut run: impl FnMut(u64) -> f64) -> u64 {
+    let target = sample.as_nanos() as f64;
+    let mut count = 8.0;
+    loop {
+        let elapsed = run(count as u64) * count;
+        let factor = target / elapsed.max(1.0);
+        if factor < 4.0 {
+            return (count * factor).max(8.0) as u64;
         }
+        count *= factor.min(20.0);
     }
 }
 
@@ -149,6 +168,21 @@ impl Table {
             Row::timed("joined", "two tasks joined in one task"),
             Row::timed("current-thread", "two tasks on tokio's `current_thread`"),
             Row::timed("multi-thread", "two tasks on tokio's `multi_thread`, 2 workers"),
+            Row::timed("4-to-4", "4 producers to 4 consumers, threads"),
+            Row::timed("4-to-1", "4 producers to 1 consumer, threads"),
+            Row::timed("1-to-4", "1 producer to 4 consumers, threads"),
+            Row {
+                on_one_core: true,
+                ..Row::timed("4-to-4-one-core", "4 producers to 4 consumers, threads on one core")
+            },
+            Row::timed(
+                "4-to-4-current-thread",
+                "4 producers to 4 consumers, tasks on tokio's `current_thread`",
+            ),
+            Row::timed(
+                "4-to-4-multi-thread",
+                "4 producers to 4 consumers, tasks on tokio's `multi_thread`, 2 workers",
+            ),
             Row::timed("generator", "a generator driven by its consumer"),
             Row::timed("batches", "batches of 256, thread to thread; an item"),
         ];
@@ -276,6 +310,6 @@ impl Table {
     }
 }
 
-fn runtime(builder: &mut Builder) -> Runtime {
+pub(crate) fn runtime(builder: &mut Builder) -> Runtime {
     builder.build().expect("a runtime")
 }
