@@ -377,7 +377,7 @@ fn a_waker_may_use_the_channel_at_any_moment_of_its_life_whatever_waits() {
                 if moment == Moment::Drop {
                     // The older waker is dropped when it is replaced.
                     set();
-                    drop(polled.is_pending().then(|| waits.poll(Waker::noop())));
+                    assert!(polled.is_pending() && waits.poll(Waker::noop()).is_pending());
                 } else if moment == Moment::Wake {
                     set();
                     assert!(polled.is_pending());
@@ -385,7 +385,7 @@ fn a_waker_may_use_the_channel_at_any_moment_of_its_life_whatever_waits() {
                 // Whatever came of it: the end is told.
                 tx.close();
                 assert!(calls.load(SeqCst) > 0, "{case}: not called");
-                drop(waits);
+                drop((waits, polled));
                 let stats = tx.stats();
                 assert_eq!((stats.waiting_senders, stats.waiting_receivers), (0, 0), "{case}");
                 assert_eq!((stats.senders, stats.receivers), (1, 1), "{case}");
