@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_lite::StreamExt;
-use handover::{Why, rendezvous};
+use handover::{Why, rendezvous, simplex};
 use support::*;
 
 fn past() -> Instant {
@@ -272,34 +272,56 @@ fn a_reserve_that_is_granted_who_goes_does_not_begin_its_timeout_again() {
     }
 }
 
+/// The items of a writer that would write for ever, were there no timeout.
+fn endless() -> impl Iterator<Item = u64> {
+    let start = Instant::now();
+    (0..).inspect(move |_| {
+        assert!(
+            start.elapsed() < Duration::from_secs(8),
+            "the timeout begins again, or is not seen"
+        );
+    })
+}
+
 #[test]
 fn a_send_of_many_has_one_timeout_for_all() {
     let _watchdog = Watchdog::new();
-    let (tx, rx) = rendezvous();
+    for is_slow in [false, true] {
+        let (tx, rx) = rendezvous();
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut n = 0;
+                for value in rx.iter() {
+                    assert_eq!(value, n);
+                    n += 1;
+                    if is_slow {
+                        // So that the sender parks for each, for far less than the timeout.
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                }
+                n
+            });
+            let (start, timeout) = (Instant::now(), Duration::from_millis(40));
+            let error = tx.send_all(endless()).wait_timeout(timeout).unwrap_err();
+            assert!(error.is_timed_out() && start.elapsed() >= timeout);
+            let rest = error.into_rest().next().unwrap();
+            tx.close();
+            assert_eq!(reader.join().unwrap(), rest, "the rest begins where the reader ended");
+        });
+    }
+}
+
+#[test]
+fn so_has_one_in_lockstep() {
+    let _watchdog = Watchdog::new();
+    let (mut server, mut client) = simplex();
     thread::scope(|scope| {
-        let reader = scope.spawn(|| {
-            let mut n = 0_u64;
-            for value in rx.iter() {
-                assert_eq!(value, n);
-                n += 1;
-                // Each hand-over is far shorter than the timeout.
-                thread::sleep(Duration::from_millis(1));
-            }
-            n
-        });
-        let start = Instant::now();
-        let mut next = 0;
-        let items = std::iter::from_fn(|| {
-            // Without an end of its own it would go on for ever.
-            assert!(start.elapsed() < Duration::from_secs(5), "the timeout begins again");
-            next += 1;
-            Some(next - 1)
-        });
-        let error = tx.send_all(items).wait_timeout(Duration::from_millis(40)).unwrap_err();
-        assert!(error.is_timed_out() && start.elapsed() >= Duration::from_millis(40));
+        let reader = scope.spawn(move || client.iter().count() as u64);
+        let error = server.send_all(endless()).wait_timeout(Duration::from_millis(40)).unwrap_err();
+        assert!(error.is_timed_out());
         let rest = error.into_rest().next().unwrap();
-        tx.close();
-        assert_eq!(reader.join().unwrap(), rest, "the rest begins where the reader ended");
+        server.finish();
+        assert_eq!(reader.join().unwrap(), rest);
     });
 }
 
