@@ -3,11 +3,13 @@
 //! A step looks at the channel once: it is done, or it must wait and, given a waker, has left it. The protocol is in the
 //! steps; thread and task only drive them.
 
+use std::mem;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use crate::claim::Share;
 use crate::error::Why;
+use crate::sync;
 use crate::turn::{Half, Put, Sight};
 use crate::wait::{Pace, Who, with_parker};
 
@@ -248,9 +250,14 @@ pub(crate) fn now<S: Step>(op: &mut S) -> S::Output {
 #[inline]
 pub(crate) fn block<S: Step>(op: &mut S, deadline: Option<Instant>) -> S::Output {
     let how = if deadline.is_none() { Put::Firm } else { Put::Soft };
+    let mut is_first = true;
     loop {
         if let Poll::Ready(output) = op.step(Look { how, ..Look::by(Who::Thread) }) {
             return output;
+        }
+        // Who is stirred again and again, for nothing or for one item of many, may never come to park.
+        if !mem::take(&mut is_first) && deadline.is_some_and(sync::is_past) {
+            return give_up(op);
         }
         _ = op.is_peer_elsewhere(); // the peer may want to know where this one is
         if !linger(op, Who::Thread) {
@@ -275,12 +282,17 @@ fn park<S: Step>(op: &mut S, deadline: Option<Instant>, how: Put) -> Poll<S::Out
         if is_woken {
             return Poll::Pending;
         }
-        // What is done by now beats the clock.
-        if let Poll::Ready(output) = op.step(Look::ONCE) {
-            return Poll::Ready(output);
-        }
-        Poll::Ready(op.expire(Why::TimedOut))
+        Poll::Ready(give_up(op))
     })
+}
+
+/// The time is up, but what is done by now beats the clock.
+#[cold]
+fn give_up<S: Step>(op: &mut S) -> S::Output {
+    match op.step(Look::ONCE) {
+        Poll::Ready(output) => output,
+        Poll::Pending => op.expire(Why::TimedOut),
+    }
 }
 
 /// Polls it for a task.

@@ -3,15 +3,18 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::sync::atomic::AtomicUsize;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize};
 use std::sync::mpsc;
+use std::task::Context;
 use std::thread;
 use std::time::Duration;
 
 use futures_lite::StreamExt;
-use futures_lite::future::{block_on, zip};
-use handover::{Client, Server, duplex, simplex};
+use futures_lite::future::{block_on, poll_once, zip};
+use handover::{Client, Receiver, Sender, Server, duplex, rendezvous, simplex};
 
 /// The system's allocator, and what the threads that take part asked of it (the test harness has others).
 struct Counting;
@@ -21,6 +24,8 @@ thread_local!(static TAKES_PART: Cell<bool> = const { Cell::new(false) });
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 static FREED: AtomicUsize = AtomicUsize::new(0);
 static BYTES: AtomicUsize = AtomicUsize::new(0);
+/// Bytes asked for and not given back.
+static HELD: AtomicIsize = AtomicIsize::new(0);
 
 // SAFETY: every call goes to the system's allocator as it came.
 unsafe impl GlobalAlloc for Counting {
@@ -28,6 +33,7 @@ unsafe impl GlobalAlloc for Counting {
         if TAKES_PART.get() {
             CALLS.fetch_add(1, Relaxed);
             BYTES.fetch_add(layout.size(), Relaxed);
+            HELD.fetch_add(layout.size() as isize, Relaxed);
         }
         // SAFETY: the caller keeps the contract.
         unsafe { System.alloc(layout) }
@@ -36,6 +42,7 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         if TAKES_PART.get() {
             FREED.fetch_add(1, Relaxed);
+            HELD.fetch_sub(layout.size() as isize, Relaxed);
         }
         // SAFETY: the caller keeps the contract.
         unsafe { System.dealloc(pointer, layout) }
@@ -152,6 +159,230 @@ fn given_up(is_warm: bool) {
     });
 }
 
+// ---- many to many
+
+/// Threads on each side warm up, all of them, and go on while it is counted.
+fn many_to_many(
+    name: &str,
+    threads: u32,
+    send: impl Fn(&Sender<u32>, u32) -> bool + Sync,
+    receive: impl Fn(&Receiver<u32>) -> u32 + Sync,
+) {
+    let (tx, rx) = rendezvous();
+    let is_over = AtomicBool::new(false);
+    let rounds = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for n in 0..threads {
+            scope.spawn({
+                let (tx, send, is_over) = (&tx, &send, &is_over);
+                move || {
+                    TAKES_PART.set(true);
+                    park_once();
+                    while send(tx, n) && !is_over.load(Relaxed) {}
+                }
+            });
+            // The first receiver is the one that counts, below.
+            if n > 0 {
+                let (rx, receive, is_over, rounds) = (&rx, &receive, &is_over, &rounds);
+                scope.spawn(move || {
+                    TAKES_PART.set(true);
+                    park_once();
+                    while receive(rx) != END && !is_over.load(Relaxed) {
+                        rounds.fetch_add(1, Relaxed);
+                    }
+                });
+            }
+        }
+        park_once();
+        let take = |n| (0..n).for_each(|_| assert_ne!(receive(&rx), END, "{name}"));
+        take(ROUNDS);
+        while threads > 1 && (rounds.load(Relaxed) as u32) < ROUNDS {
+            take(1);
+        }
+        // The line may still grow once, when all stand in it for the first time.
+        let ((), [calls, freed, bytes]) = count(|| take(ROUNDS));
+        is_over.store(true, Relaxed);
+        tx.close();
+        let most = if threads > 1 { 2 } else { 0 };
+        assert!(calls <= most && freed <= most, "{name}: {calls} ({bytes} bytes), {freed} freed");
+    });
+}
+
+/// No value.
+const END: u32 = u32::MAX;
+
+fn rendezvous_in_steady_state() {
+    const BY_TASK: [bool; 2] = [false, true];
+    for threads in [1, 3] {
+        for sends_by_task in BY_TASK {
+            for receives_by_task in BY_TASK {
+                many_to_many(
+                    &format!("{threads} to {threads}, tasks: {sends_by_task}, {receives_by_task}"),
+                    threads,
+                    |tx, n| {
+                        let op = tx.send(n);
+                        if sends_by_task { block_on(op) } else { op.wait() }.is_ok()
+                    },
+                    |rx| {
+                        let op = rx.recv();
+                        if receives_by_task { block_on(op) } else { op.wait() }.unwrap_or(END)
+                    },
+                );
+            }
+        }
+    }
+    // Each thread now waits as one, now as the executor of a task.
+    let turn = || {
+        thread_local!(static TURN: Cell<bool> = const { Cell::new(false) });
+        TURN.replace(!TURN.get())
+    };
+    many_to_many(
+        "3 to 3, threads and tasks",
+        3,
+        |tx, n| if turn() { block_on(tx.send(n)) } else { tx.send(n).wait() }.is_ok(),
+        |rx| if turn() { block_on(rx.recv()) } else { rx.recv().wait() }.unwrap_or(END),
+    );
+    many_to_many(
+        "send_all to an iterator",
+        1,
+        |tx, n| tx.send_all([n; 50]).wait().is_ok(),
+        |rx| rx.iter().next().unwrap_or(END),
+    );
+    many_to_many(
+        "by permits",
+        1,
+        |tx, n| tx.reserve().wait().is_ok_and(|permit| permit.send(n).wait().is_ok()),
+        |rx| rx.recv().wait().unwrap_or(END),
+    );
+    many_to_many(
+        "with timeouts",
+        1,
+        |tx, n| tx.send(n).wait_timeout(Duration::from_secs(60)).is_ok(),
+        |rx| rx.recv().wait_timeout(Duration::from_secs(60)).unwrap_or(END),
+    );
+}
+
+/// Two tasks in one, and operations that are given up on.
+fn rendezvous_in_one_task() {
+    let (tx, rx) = rendezvous();
+    block_on(async {
+        let produce = async { tx.send_all(0..2 * ROUNDS).await.unwrap() };
+        let consume = async {
+            let mut values = rx.stream();
+            for n in 0..ROUNDS {
+                assert_eq!(values.next().await, Some(n));
+            }
+            let before = CALLS.load(Relaxed);
+            for n in ROUNDS..2 * ROUNDS {
+                assert_eq!(values.next().await, Some(n));
+            }
+            assert_eq!(CALLS.load(Relaxed) - before, 0, "two tasks in one task");
+        };
+        zip(produce, consume).await;
+        let mut recv = rx.recv();
+        assert!(poll_once(&mut recv).await.is_none());
+        drop(recv);
+        let ((), [calls, freed, _]) = count(|| {
+            for n in 0..ROUNDS {
+                assert_eq!(tx.send(n).reclaim(), Some(n));
+                assert!(tx.send(n).now().is_err() && rx.recv().now().is_err());
+                assert!(tx.send(n).wait_timeout(Duration::ZERO).is_err());
+                assert!(rx.recv().wait_timeout(Duration::ZERO).is_err());
+                assert!(tx.reserve().now().is_err() && tx.closed().now().is_err());
+                drop((tx.clone(), rx.clone(), tx.downgrade()));
+            }
+        });
+        assert_eq!((calls, freed), (0, 0), "given up");
+    });
+}
+
+/// Ten thousand wait, and go: what is left is no more than for a few.
+fn rendezvous_after_a_burst() {
+    const MANY: usize = 10_000;
+    fn held<R>(burst: impl FnOnce() -> R) -> isize {
+        let before = HELD.load(Relaxed);
+        drop(burst());
+        HELD.load(Relaxed) - before
+    }
+    let (tx, rx) = rendezvous();
+    let waker = std::task::Waker::noop();
+    let poll = |op: &mut dyn Polled| op.is_pending(&mut Context::from_waker(waker));
+    // The first few make what is kept.
+    let mut few = [(); 4].map(|()| rx.recv());
+    assert!(few.iter_mut().all(|op| poll(op)));
+    drop(few);
+    let mut few = [(); 4].map(|()| tx.send(0));
+    assert!(few.iter_mut().all(|op| poll(op)));
+    drop(few);
+    let most = 4096;
+    for is_backwards in [false, true] {
+        let left = held(|| {
+            let mut all: Vec<_> = (0..MANY).map(|_| rx.recv()).collect();
+            assert!(all.iter_mut().all(|op| poll(op)));
+            if is_backwards { all.into_iter().rev().for_each(drop) } else { drop(all) }
+        });
+        assert!(left <= most, "{left} bytes more, after a burst of receivers");
+        let left = held(|| {
+            let mut all: Vec<_> = (0..MANY).map(|n| tx.send(n)).collect();
+            assert!(all.iter_mut().all(|op| poll(op)));
+            // Half of them are received, half give up.
+            for n in 0..MANY / 2 {
+                assert_eq!(rx.recv().now(), Ok(n));
+            }
+            if is_backwards { all.into_iter().rev().for_each(drop) } else { drop(all) }
+        });
+        assert!(left <= most, "{left} bytes more, after a burst of senders");
+        let left = held(|| {
+            let mut all: Vec<_> = (0..MANY).map(|_| tx.reserve()).collect();
+            assert!(all.iter_mut().all(|op| poll(op)));
+            drop(all);
+            let mut all: Vec<_> = (0..MANY).map(|_| tx.closed()).collect();
+            assert!(all.iter_mut().all(|op| poll(op)));
+        });
+        assert!(left <= most, "{left} bytes more, after a burst of reserves and watchers");
+    }
+}
+
+trait Polled {
+    fn is_pending(&mut self, context: &mut Context<'_>) -> bool;
+}
+
+impl<F: Future + Unpin> Polled for F {
+    fn is_pending(&mut self, context: &mut Context<'_>) -> bool {
+        Pin::new(self).poll(context).is_pending()
+    }
+}
+
+fn rendezvous_creation() {
+    fn create<T>() {
+        let (ends, [calls, _, bytes]) = count(rendezvous::<T>);
+        assert_eq!(calls, 1, "a channel is one allocation");
+        assert!(bytes <= 512, "a channel takes {bytes} bytes, whatever its values");
+        let ((), [calls, freed, _]) = count(|| drop(ends));
+        assert_eq!((calls, freed), (0, 1), "and one free");
+    }
+    create::<()>();
+    create::<u64>();
+    create::<[u8; 4096]>();
+    // Nothing is left of a conversation, whoever goes first.
+    let before = HELD.load(Relaxed);
+    for receiver_first in [true, false] {
+        let (tx, rx) = rendezvous();
+        assert!(rx.recv().now().is_err());
+        let mut send = tx.send(Box::new(1));
+        assert!(send.is_pending(&mut Context::from_waker(std::task::Waker::noop())));
+        std::mem::forget(send);
+        if receiver_first {
+            drop(rx);
+            drop(tx);
+        } else {
+            drop(tx);
+            drop(rx);
+        }
+    }
+    assert_eq!(HELD.load(Relaxed), before);
+}
+
 fn creation() {
     fn create<T, U>() {
         let (ends, [calls, _, bytes]) = count(duplex::<T, U>);
@@ -208,6 +439,10 @@ fn a_message_allocates_nothing() {
     in_one_task();
     as_a_stream();
     given_up(true);
+    rendezvous_creation();
+    rendezvous_in_steady_state();
+    rendezvous_in_one_task();
+    rendezvous_after_a_burst();
 
     // Nothing is left of a conversation, whoever goes first.
     let ((), [calls, freed, _]) = count(|| {

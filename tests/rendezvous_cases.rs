@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use futures_lite::StreamExt;
 use futures_lite::future::{block_on, zip};
 use handover::{Receiver, Sender, Why, op, rendezvous};
-use support::{Bell, Census, Stress, Watchdog, pend, poll_with, ready, until};
+use support::{Bell, Census, Watchdog, pend, poll_with, ready, until};
 
 /// Waits until so many receive.
 fn until_receivers<T>(tx: &Sender<T>, n: usize) {
@@ -541,109 +541,7 @@ fn a_forgotten_offer_is_received_or_dropped_with_the_channel() {
     census.assert_settled();
 }
 
-// ---- what other channels without capacity are known for
-
-#[test]
-fn prime_sieve() {
-    let _watchdog = Watchdog::new();
-    let (tx, mut rx) = rendezvous();
-    thread::spawn(move || tx.send_all(2..).wait().map_err(drop));
-    let mut primes = Vec::new();
-    for _ in 0..30 {
-        let prime: u32 = rx.recv().wait().unwrap();
-        primes.push(prime);
-        let (tx, next) = rendezvous();
-        let source = std::mem::replace(&mut rx, next);
-        thread::spawn(move || {
-            for n in source.iter().filter(|n| n % prime != 0) {
-                if tx.send(n).wait().is_err() {
-                    return;
-                }
-            }
-        });
-    }
-    assert_eq!(primes[..10], [2, 3, 5, 7, 11, 13, 17, 19, 23, 29]);
-    assert_eq!(primes[29], 113);
-}
-
-#[test]
-fn ring_of_100_threads() {
-    let _watchdog = Watchdog::new();
-    let (first, mut rx) = rendezvous::<u32>();
-    thread::scope(|scope| {
-        for _ in 0..100 {
-            let (tx, next) = rendezvous();
-            let source = std::mem::replace(&mut rx, next);
-            scope.spawn(move || {
-                for n in source.iter() {
-                    tx.send(n + 1).wait().unwrap();
-                }
-            });
-        }
-        let mut n = 0;
-        for _ in 0..5 {
-            first.send(n).wait().unwrap();
-            n = rx.recv().wait().unwrap();
-        }
-        assert_eq!(n, 500);
-        drop(first);
-        assert!(rx.recv().wait().unwrap_err().is_end());
-    });
-}
-
-// ---- recorded histories
-
-/// Each value is received once, after its send began, before its send returned; of one sender in order.
-#[test]
-fn histories_are_linear() {
-    let _watchdog = Watchdog::new();
-    let mut stress = Stress::new("histories_are_linear", Duration::from_secs(3));
-    while stress.goes_on() {
-        let (senders, receivers) = (1 + stress.below(3) as usize, 1 + stress.below(3) as usize);
-        let kinds = stress.below(64);
-        let (tx, rx) = rendezvous::<(usize, usize)>();
-        let clock = std::sync::atomic::AtomicUsize::new(0);
-        let tick = || clock.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        let (sent, got) = (Mutex::new(BTreeMap::new()), Mutex::new(Vec::new()));
-        thread::scope(|scope| {
-            for s in 0..senders {
-                let (tx, tick, sent) = (tx.clone(), &tick, &sent);
-                scope.spawn(move || {
-                    for n in 0..50 {
-                        let began = tick();
-                        let op = tx.send((s, n));
-                        if kinds >> s & 1 == 0 { op.wait() } else { block_on(op) }.unwrap();
-                        sent.lock().unwrap().insert((s, n), (began, tick()));
-                    }
-                });
-            }
-            for r in 0..receivers {
-                let (rx, tick, got) = (rx.clone(), &tick, &got);
-                scope.spawn(move || {
-                    let mut last = [None; 3];
-                    loop {
-                        let began = tick();
-                        let op = rx.recv();
-                        let by_task = kinds >> (3 + r) & 1 != 0;
-                        let Ok((s, n)) = (if by_task { block_on(op) } else { op.wait() }) else {
-                            break;
-                        };
-                        let ended = tick();
-                        assert!(last[s].replace(n) < Some(n), "of one sender in order");
-                        got.lock().unwrap().push(((s, n), began, ended));
-                    }
-                });
-            }
-            drop((tx, rx));
-        });
-        let (sent, got) = (sent.into_inner().unwrap(), got.into_inner().unwrap());
-        assert_eq!(got.len(), senders * 50);
-        for (value, began, ended) in got {
-            let (send_began, send_ended) = sent[&value];
-            assert!(send_began < ended && began < send_ended, "the two were there together");
-        }
-    }
-}
+// ---- panics
 
 #[test]
 fn a_ready_future_polled_again_panics_with_its_name() {

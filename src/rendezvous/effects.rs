@@ -104,6 +104,8 @@ pub(super) struct Effects<'a> {
     offers: &'a Words,
     takers: &'a Words,
     wake: Option<Waker>,
+    /// A meeting wakes two at the most: the task that is called, and a thread.
+    also: Option<Waker>,
     more: Vec<Waker>,
     drop: Option<Waker>,
     stir: Option<u32>,
@@ -112,7 +114,7 @@ pub(super) struct Effects<'a> {
 impl<'a> Effects<'a> {
     #[inline]
     pub(super) fn new([offers, takers]: &'a [Words; 2]) -> Self {
-        Self { offers, takers, wake: None, more: Vec::new(), drop: None, stir: None }
+        Self { offers, takers, wake: None, also: None, more: Vec::new(), drop: None, stir: None }
     }
 
     #[inline]
@@ -120,6 +122,8 @@ impl<'a> Effects<'a> {
         if let Some(waker) = waker {
             if self.wake.is_none() {
                 self.wake = Some(waker);
+            } else if self.also.is_none() {
+                self.also = Some(waker);
             } else {
                 self.more.push(waker);
             }
@@ -157,7 +161,7 @@ impl<'a> Effects<'a> {
         if let Some(index) = self.stir.take() {
             self.takers.stir(index);
         }
-        if self.more.is_empty() {
+        if self.also.is_none() {
             if let Some(waker) = self.wake.take() {
                 waker.wake();
             }
@@ -179,7 +183,8 @@ impl<'a> Effects<'a> {
     #[cold]
     fn wake_all(&mut self) {
         let mut panic = None;
-        for waker in self.wake.take().into_iter().chain(mem::take(&mut self.more)) {
+        let two = self.wake.take().into_iter().chain(self.also.take());
+        for waker in two.chain(mem::take(&mut self.more)) {
             if let Err(this) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
                 panic = Some(this);
             }

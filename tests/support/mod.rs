@@ -331,6 +331,11 @@ op!(impl[T, U] op::Exchange<'_, T, U>);
 op!(impl[I: Iterator] op::SendAll<'_, I>);
 op!(impl[T, U] op::Ask<'_, T, U>);
 op!(impl[T, U] op::Recv<'_, T, U>);
+op!(impl[T] op::Send<'_, T>);
+op!(impl[I: Iterator] op::SendEach<'_, I>);
+op!(impl['a, T] op::Reserve<'a, T>);
+op!(impl[T] op::Take<'_, T>);
+op!(impl[T] op::Closed<'_, T>);
 
 /// What all errors answer.
 pub(crate) trait Reason: std::error::Error {
