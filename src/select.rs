@@ -322,10 +322,13 @@ impl Order {
             return Self { next: 0, stride: 1, left: len, len };
         }
         let next = random_below(len);
-        let mut stride = 1 + random_below(len - 1);
-        while gcd(stride, len) != 1 {
-            stride = stride % (len - 1) + 1;
-        }
+        // Each length that comes around all arms is as likely as the one the other way around.
+        let stride = loop {
+            let stride = 1 + random_below(len - 1);
+            if gcd(stride, len) == 1 {
+                break stride;
+            }
+        };
         Self { next, stride, left: len, len }
     }
 }
