@@ -158,11 +158,9 @@ struct Choosing<A: Arms> {
 impl<A: Arms> Choosing<A> {
     /// Steps one arm; if it is done, so is the choice.
     fn step_arm(&mut self, arm: usize, look: Look<'_>) -> Poll<A::Output> {
-        // Set aside, so that the arms can be lent.
-        let claim = self.claim.take();
-        let share = claim.as_ref().and_then(|claim| Some(Share::new(claim, arm.try_into().ok()?)));
+        let claim = self.claim.as_ref();
+        let share = claim.and_then(|claim| Some(Share::new(claim, arm.try_into().ok()?)));
         let polled = self.arms.step(arm, Look { share, ..look });
-        self.claim = claim;
         if polled.is_ready() {
             if let Some(claim) = &self.claim {
                 claim.end();
