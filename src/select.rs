@@ -22,6 +22,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -165,7 +166,12 @@ impl<A: Arms> Choosing<A> {
             if let Some(claim) = &self.claim {
                 claim.end();
             }
-            self.arms.lose();
+            // What an arm has brought is not lost by a panic of what the others call as they go: each panic is of another.
+            for _ in 0..=self.arms.len() {
+                if catch_unwind(AssertUnwindSafe(|| self.arms.lose())).is_ok() {
+                    break;
+                }
+            }
         }
         polled
     }
