@@ -402,8 +402,12 @@ impl World {
             .iter()
             .position(|offer| offer.uid != uid && self.may_be_taken(offer))
             .expect("a value that nobody offers");
-        let offer = self.offers[ch].remove(first);
-        assert_eq!(value, offer.id, "the first offer");
+        // Arms of one choice come in any order.
+        let first = self.offers[ch][first].uid;
+        let place = self.offers[ch].iter().position(|offer| value == offer.id);
+        let offer = self.offers[ch].remove(place.expect("a value that is not on offer"));
+        assert_eq!(offer.uid, first, "the first offer, of {value:?}");
+        assert!(self.may_be_taken(&offer), "its choice is made");
         assert!(self.received.insert(value.id), "received twice");
         self.handed_over[ch] += 1;
         if let Some(task) = self.tasks.iter_mut().find(|task| task.uid == offer.uid) {
