@@ -22,6 +22,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -174,14 +175,17 @@ struct Choosing<A: Arms> {
 impl<A: Arms> Choosing<A> {
     /// Steps one arm; if it is done, so is the choice.
     fn step_arm(&mut self, arm: usize, look: Look<'_>) -> Poll<A::Output> {
-        // Set aside, so that the arms can be lent.
-        let claim = self.claim.take();
-        let share = claim.as_ref().and_then(|claim| Some(Share::new(claim, arm.try_into().ok()?)));
+        let claim = self.claim.as_ref();
+        let share = claim.and_then(|claim| Some(Share::new(claim, arm.try_into().ok()?)));
         let polled = self.arms.step(arm, Look { share, ..look });
-        self.claim = claim;
         if polled.is_ready() {
-            // The claim stays busy: nobody takes an offer of the others before they are withdrawn.
-            self.arms.lose();
+            // The claim stays busy: nobody takes an offer of the others before they are withdrawn. What this arm has brought is not lost
+            // by a panic of what the others call as they go: each panic is of another.
+            for _ in 0..=self.arms.len() {
+                if catch_unwind(AssertUnwindSafe(|| self.arms.lose())).is_ok() {
+                    break;
+                }
+            }
         }
         polled
     }
@@ -337,10 +341,13 @@ impl Order {
             return Self { next: 0, stride: 1, left: len, len };
         }
         let next = random_below(len);
-        let mut stride = 1 + random_below(len - 1);
-        while gcd(stride, len) != 1 {
-            stride = stride % (len - 1) + 1;
-        }
+        // Each length that comes around all arms is as likely as the one the other way around.
+        let stride = loop {
+            let stride = 1 + random_below(len - 1);
+            if gcd(stride, len) == 1 {
+                break stride;
+            }
+        };
         Self { next, stride, left: len, len }
     }
 }

@@ -523,6 +523,11 @@ impl Stress {
         Instant::now() < self.until
     }
 
+    /// There is time for so long from now, at the most.
+    pub(crate) fn until_in(&mut self, limit: Duration) {
+        self.until = self.until.min(Instant::now() + limit);
+    }
+
     /// Another one, with a seed that follows from this one's.
     pub(crate) fn fork(&mut self) -> Self {
         Self { state: self.below(u64::MAX), until: self.until }

@@ -1,0 +1,722 @@
+//! What becomes of arms that lose, of choices that are dropped or forgotten, and of values when user code panics.
+
+mod support;
+
+use std::mem;
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
+
+use handover::{Sel2, Sel3, Sender, Why, duplex, never, rendezvous, select, simplex, stream};
+use support::{
+    Bell, Census, Counted, Stress, Watchdog, panics, pend, poll_once, poll_with, quiet_panic,
+    ready, until,
+};
+
+fn until_receivers<T>(tx: &Sender<T>, n: usize) {
+    until(|| tx.stats().waiting_receivers == n);
+}
+
+const MOMENT: Duration = Duration::from_millis(2);
+
+/// An end that is there, for an arm that wins.
+fn open_and_shut() -> (Sender<u8>, handover::Receiver<u8>) {
+    let ends = rendezvous();
+    ends.0.close();
+    ends
+}
+
+// ---- arms that lose
+
+#[test]
+fn values_of_arms_that_lost_are_dropped_once_and_that_of_the_winner_is_delivered() {
+    for winner in 0..4 {
+        for by_thread in [false, true] {
+            let census = Census::new();
+            let channels: Vec<_> = (0..4).map(|_| rendezvous()).collect();
+            let arms = || channels.iter().map(|(tx, _)| tx.send(census.make())).collect::<Vec<_>>();
+            let mut choice = select(arms());
+            let (place, got) = if by_thread {
+                thread::scope(|scope| {
+                    let receiver = scope.spawn(|| channels[winner].1.recv().wait());
+                    (choice.wait(), receiver.join().unwrap())
+                })
+            } else {
+                pend(&mut choice);
+                let got = channels[winner].1.recv().now();
+                census.assert_alive(4);
+                (ready(&mut choice), got)
+            };
+            assert_eq!(place.0, winner);
+            place.1.unwrap();
+            census.assert_alive(1);
+            assert_eq!(got.unwrap(), winner);
+            census.assert_settled();
+            for (tx, _) in &channels {
+                assert_eq!(tx.stats().waiting_senders, 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn only_one_of_many_offers_is_ever_taken() {
+    let census = Census::new();
+    let channels: Vec<_> = (0..5).map(|_| rendezvous()).collect();
+    let mut choice =
+        select(channels.iter().map(|(tx, _)| tx.send(census.make())).collect::<Vec<_>>());
+    pend(&mut choice);
+    assert_eq!(channels[3].1.recv().now().unwrap(), 3);
+    for (_, rx) in &channels {
+        assert!(rx.recv().now().is_err(), "the choice is made, although nobody has looked");
+        let mut recv = rx.recv();
+        pend(&mut recv);
+        pend(&mut recv);
+    }
+    let (place, sent) = ready(&mut choice);
+    sent.unwrap();
+    assert_eq!(place, 3);
+    census.assert_settled();
+}
+
+/// Both offers on one channel are of one choice.
+#[test]
+fn two_offers_on_one_channel_are_one() {
+    let (tx, rx) = rendezvous();
+    let mut choice = select((tx.send(1), tx.send(2))).biased();
+    pend(&mut choice);
+    let mut behind = tx.send(3);
+    pend(&mut behind);
+    assert_eq!(rx.recv().now(), Ok(1));
+    assert_eq!(rx.recv().now(), Ok(3), "not the other one of the choice");
+    assert!(matches!(ready(&mut choice), Sel2::A(Ok(()))));
+    ready(&mut behind).unwrap();
+}
+
+#[test]
+fn a_borrowed_send_that_lost_is_reclaimed() {
+    let census = Census::new();
+    let shut = open_and_shut();
+    let (tx, _rx) = rendezvous();
+    for was_polled in [false, true] {
+        let mut send = tx.send(census.make());
+        if was_polled {
+            pend(&mut send);
+        }
+        assert!(matches!(select((&mut send, shut.1.recv())).wait(), Sel2::B(Err(_))));
+        assert_eq!(tx.stats().waiting_senders, 0);
+        assert!(send.reclaim().is_some());
+    }
+    // Only entered when nothing was ready at first.
+    let (later, rx) = rendezvous();
+    let mut send = tx.send(census.make());
+    let mut choice = select((&mut send, rx.recv()));
+    pend(&mut choice);
+    assert_eq!(tx.stats().waiting_senders, 1);
+    let mut signal = later.send(1_u8);
+    pend(&mut signal);
+    assert!(matches!(ready(&mut choice), Sel2::B(Ok(1))));
+    drop(choice);
+    assert_eq!(tx.stats().waiting_senders, 0);
+    assert!(send.reclaim().is_some());
+    // The time was up.
+    let mut send = tx.send(census.make());
+    assert!(select((&mut send, rx.recv())).wait_timeout(MOMENT).is_none());
+    assert!(send.reclaim().is_some());
+    let mut send = tx.send(census.make());
+    assert!(select((&mut send, rx.recv())).now().is_none());
+    assert!(send.reclaim().is_some());
+    census.assert_settled();
+}
+
+#[test]
+fn values_of_every_kind_are_reclaimed_from_arms_that_lost() {
+    for had_to_wait in [false, true] {
+        let census = Census::new();
+        /// Loses, with `op` as an arm, against the end of `rx`.
+        macro_rules! lose {
+            ($op:expr) => {{
+                let mut op = $op;
+                let (signal, rx) = rendezvous::<u8>();
+                {
+                    let mut choice = select((&mut op, rx.recv()));
+                    if had_to_wait {
+                        pend(&mut choice);
+                    }
+                    signal.close();
+                    assert!(matches!(choice.biased().now(), Some(Sel2::B(Err(_)))));
+                }
+                op
+            }};
+        }
+        let (mut server, mut client) = simplex();
+        assert!(lose!(server.send(census.make())).reclaim().is_some());
+        // On a demand that stands.
+        pend(&mut client.recv());
+        assert!(lose!(server.send(census.make())).reclaim().is_some());
+        let (mut server, mut client) = duplex::<Counted, Counted>();
+        assert!(lose!(client.exchange(census.make())).reclaim().is_some());
+        assert!(lose!(server.exchange(census.make())).reclaim().is_some());
+        pend(&mut client.exchange(census.make()));
+        assert!(lose!(server.exchange(census.make())).reclaim().is_some());
+        let (mut writer, mut reader) = stream();
+        assert!(lose!(writer.send(census.make())).reclaim().is_some());
+        pend(&mut reader.recv());
+        assert!(lose!(writer.send(census.make())).reclaim().is_some());
+        let (tx, many) = rendezvous();
+        assert!(lose!(tx.send(census.make())).reclaim().is_some());
+        let mut recv = many.recv();
+        pend(&mut recv);
+        let permit = tx.reserve().now().unwrap();
+        assert!(lose!(permit.send(census.make())).reclaim().is_some());
+        drop(recv);
+        census.assert_settled();
+    }
+}
+
+/// Loses once, then is waited for alone, and as an arm again.
+#[test]
+fn an_arm_that_lost_begins_anew() {
+    let shut = open_and_shut();
+    let quiet = never::<u8>();
+    for again in 0..3 {
+        macro_rules! lose_then_win {
+            ($op:expr, $peer:expr) => {{
+                let mut op = $op;
+                assert!(matches!(select((&mut op, shut.1.recv())).wait(), Sel2::B(_)));
+                if again == 1 {
+                    assert!(select((quiet.recv(), &mut op)).wait_timeout(MOMENT).is_none());
+                }
+                pend(&mut op);
+                $peer;
+                if again == 2 {
+                    match ready(&mut select((quiet.recv(), &mut op))) {
+                        Sel2::A(_) => panic!("never"),
+                        Sel2::B(output) => output,
+                    }
+                } else {
+                    ready(&mut op)
+                }
+            }};
+        }
+        let (tx, rx) = rendezvous::<u8>();
+        lose_then_win!(tx.send(1), assert_eq!(rx.recv().now(), Ok(1))).unwrap();
+        let mut send = tx.send(2);
+        assert_eq!(lose_then_win!(rx.recv(), pend(&mut send)), Ok(2));
+        ready(&mut send).unwrap();
+        let mut recv = rx.recv();
+        let permit = lose_then_win!(tx.reserve(), pend(&mut recv)).unwrap();
+        let mut sent = lose_then_win!(permit.send(3), assert_eq!(ready(&mut recv), Ok(3)));
+        sent.as_mut().unwrap();
+        let mut got = Vec::new();
+        let mut each = tx.send_all([4, 5]);
+        assert!(matches!(select((&mut each, shut.1.recv())).biased().wait(), Sel2::B(_)));
+        pend(&mut each);
+        got.push(rx.recv().now());
+        pend(&mut each);
+        assert!(select((&mut each, quiet.recv())).wait_timeout(MOMENT).is_none());
+        pend(&mut each);
+        got.push(rx.recv().now());
+        ready(&mut each).unwrap();
+        assert_eq!(got, [Ok(4), Ok(5)]);
+        assert_eq!(lose_then_win!(tx.closed(), rx.close()), Ok(Why::Closed));
+
+        // In lockstep.
+        let (mut server, mut client) = duplex::<u8, u8>();
+        let mut ask = client.exchange(1);
+        assert_eq!(lose_then_win!(server.demand(), pend(&mut ask)), Ok(1));
+        let mut answer = server.exchange(10);
+        pend(&mut answer);
+        assert_eq!(ready(&mut ask).unwrap(), 10);
+        drop(ask);
+        let mut next = None;
+        let answered = lose_then_win!(client.exchange(2), {
+            assert_eq!(ready(&mut answer).unwrap(), 2);
+            drop(answer);
+            pend(next.insert(server.exchange(20)));
+        });
+        assert_eq!(answered.unwrap(), 20);
+        drop(next);
+
+        // A demand or a request stays when its operation is dropped.
+        let (mut server, mut client) = simplex::<u8>();
+        pend(&mut client.recv());
+        lose_then_win!(server.send(1), {
+            assert_eq!(client.recv().now(), Ok(1));
+            pend(&mut client.recv());
+        })
+        .unwrap();
+        let mut send = server.send(2);
+        assert_eq!(lose_then_win!(client.recv(), pend(&mut send)), Ok(2));
+        drop(send);
+        pend(&mut client.recv());
+        let mut all = server.send_all([3, 4]);
+        assert!(matches!(select((&mut all, shut.1.recv())).biased().wait(), Sel2::B(_)));
+        pend(&mut all);
+        assert_eq!(client.recv().now(), Ok(3));
+        assert!(select((&mut all, quiet.recv())).wait_timeout(MOMENT).is_none());
+        pend(&mut client.recv());
+        pend(&mut all);
+        assert!(matches!(select((&mut all, shut.1.recv())).biased().wait(), Sel2::B(_)));
+        pend(&mut all);
+        assert_eq!(client.recv().now(), Ok(4));
+        pend(&mut client.recv());
+        ready(&mut all).unwrap();
+
+        // In batches.
+        let (mut writer, mut reader) = stream::<u8>();
+        pend(&mut reader.recv());
+        lose_then_win!(writer.send(1), assert_eq!(reader.recv().now(), Ok(1))).unwrap();
+        pend(&mut reader.read(3));
+        let all = Ok(vec![2, 3, 4]);
+        lose_then_win!(writer.write([2, 3, 4]), assert_eq!(reader.read(3).now(), all)).unwrap();
+        assert!(poll_once(&mut reader.read_once()).is_pending());
+        lose_then_win!(writer.write([5]), assert!(reader.read_once().now().unwrap().eq([5])))
+            .unwrap();
+        let mut write = writer.write_local([6, 7]);
+        assert_eq!(lose_then_win!(reader.read(2), pend(&mut write)), Ok(vec![6, 7]));
+        ready(&mut write).unwrap();
+        drop(write);
+        let mut write = writer.write([8, 9]);
+        assert_eq!(lose_then_win!(reader.recv(), pend(&mut write)), Ok(8));
+        pend(&mut write);
+        let mut into = vec![0];
+        assert_eq!(lose_then_win!(reader.read_into(1, &mut into), pend(&mut write)), Ok(1));
+        assert_eq!(into, [0, 9]);
+        ready(&mut write).unwrap();
+    }
+}
+
+// ---- sends that are taken before they are done
+
+#[test]
+fn a_send_in_lockstep_that_was_taken_is_delivered_though_another_arm_won() {
+    for way in 0..2 {
+        let census = Census::new();
+        let (signal, rx) = rendezvous::<u8>();
+        let (mut server, mut client) = simplex();
+        let mut recv = client.recv();
+        pend(&mut recv);
+        let mut send = server.send(census.make());
+        let mut choice = select((&mut send, rx.recv()));
+        pend(&mut choice);
+        assert_eq!(ready(&mut recv).unwrap(), 0);
+        pend(&mut choice);
+        if way == 0 {
+            signal.close();
+            assert!(matches!(ready(&mut choice), Sel2::B(Err(_))));
+        } else {
+            assert!(poll_once(&mut choice).is_pending());
+        }
+        drop(choice);
+        assert!(send.reclaim().is_none(), "it is the client's");
+        drop(recv);
+        // And the next one is the next.
+        let mut recv = client.recv();
+        pend(&mut recv);
+        let mut send = server.send(census.make());
+        pend(&mut send);
+        assert_eq!(ready(&mut recv).unwrap(), 1);
+        drop(send);
+        census.assert_settled();
+    }
+    // A demand goes the same way: its answer is owed.
+    let (signal, rx) = rendezvous::<u8>();
+    let (mut server, mut client) = duplex::<u8, u8>();
+    let mut ask = client.exchange(1);
+    let mut choice = select((&mut ask, rx.recv()));
+    pend(&mut choice);
+    assert_eq!(server.demand().now(), Ok(1));
+    signal.close();
+    assert!(matches!(ready(&mut choice), Sel2::B(Err(_))));
+    drop(choice);
+    assert_eq!(ask.reclaim(), None);
+    assert!(client.exchange(2).now().unwrap_err().unsent() == Some(&2));
+    server.finish_with(3).unwrap();
+    assert_eq!(client.answer().now(), Ok(3));
+}
+
+#[test]
+fn a_send_to_a_stream_that_was_taken_is_delivered_though_another_arm_won() {
+    let census = Census::new();
+    let shut = open_and_shut();
+    let (mut writer, mut reader) = stream();
+    let mut read = reader.recv();
+    pend(&mut read);
+    let mut send = writer.send(census.make());
+    let quiet = never::<u8>();
+    let mut choice = select((quiet.recv(), &mut send));
+    pend(&mut choice);
+    assert_eq!(ready(&mut read).unwrap(), 0);
+    drop(choice);
+    assert!(matches!(select((shut.1.recv(), &mut send)).biased().wait(), Sel2::A(_)));
+    assert!(send.reclaim().is_none());
+    drop(read);
+    census.assert_settled();
+    // An item in the batch in hand is the writer's.
+    let mut read = reader.read(2);
+    pend(&mut read);
+    _ = select((shut.1.recv(), writer.write([census.make()]))).wait();
+    writer.finish().unwrap();
+    assert!(ready(&mut read).unwrap().len() <= 1);
+    drop(read);
+    census.assert_settled();
+}
+
+/// `Ok`, or `reclaim`, tells where the value is.
+#[test]
+fn what_a_borrowed_arm_tells_is_true_while_the_clock_races_the_peer() {
+    let _watchdog = Watchdog::new();
+    let mut stress = Stress::new("while_the_clock_races", Duration::from_secs(2));
+    let quiet = never::<u8>();
+    while stress.goes_on() {
+        let census = Census::new();
+        let (tx, rx) = rendezvous::<Counted>();
+        let (mut server, mut client) = simplex();
+        let (mut writer, mut reader) = stream();
+        let delays = [(); 2].map(|()| stress.below(60));
+        let thread = thread::scope(|scope| {
+            let taker = scope.spawn(|| {
+                support::dither(delays[0] * 10);
+                let micros = Duration::from_micros(delays[0]);
+                let choice = select((rx.recv(), client.recv(), reader.recv()));
+                let got = if delays[1] % 2 == 0 {
+                    choice.wait_timeout(micros)
+                } else {
+                    let mut choice = choice;
+                    let mut got = None;
+                    for _ in 0..delays[0] {
+                        if let Poll::Ready(done) = poll_once(&mut choice) {
+                            got = Some(done);
+                            break;
+                        }
+                    }
+                    got
+                };
+                match got {
+                    Some(Sel3::A(got) | Sel3::B(got) | Sel3::C(got)) => Some(got.unwrap().id),
+                    None => None,
+                }
+            });
+            let micros = Duration::from_micros(delays[1]);
+            let (mut one, mut two, mut three) =
+                (tx.send(census.make()), server.send(census.make()), writer.send(census.make()));
+            drop(select((&mut one, &mut two, &mut three, quiet.recv())).wait_timeout(micros));
+            let taken = taker.join().unwrap();
+            let back = [one.reclaim(), two.reclaim(), three.reclaim()];
+            for (id, back) in back.iter().enumerate() {
+                let is_away = taken == Some(id);
+                // The client may have left its demand, and the item with the channel: never both, never neither.
+                assert_eq!(back.is_none(), is_away, "value {id}, {taken:?}, {back:?}");
+            }
+            taken
+        });
+        drop((thread, server, client, writer, reader));
+        census.assert_settled();
+    }
+}
+
+// ---- choices that are dropped, kept or forgotten
+
+#[test]
+fn a_dropped_choice_withdraws_all() {
+    let census = Census::new();
+    let (tx, rx) = rendezvous();
+    let other = rendezvous::<Counted>();
+    let arms = || select((tx.send(census.make()), other.1.recv(), other.0.reserve(), tx.closed()));
+    drop(arms());
+    census.assert_settled();
+    let mut choice = arms();
+    pend(&mut choice);
+    census.assert_alive(1);
+    drop(choice);
+    census.assert_settled();
+    assert_eq!((tx.stats().waiting_senders, other.0.stats().waiting_receivers), (0, 0));
+    assert_eq!(other.0.stats().waiting_senders, 0);
+    // Taken before it was dropped: delivered, and nothing else.
+    let mut choice = arms();
+    pend(&mut choice);
+    let got = rx.recv().now().unwrap();
+    let mut unheard = other.0.send(census.make());
+    pend(&mut unheard);
+    drop(choice);
+    assert!(unheard.reclaim().is_some());
+    drop(got);
+    assert_eq!(tx.stats().handed_over, 1);
+    census.assert_settled();
+}
+
+#[test]
+fn a_borrowed_arm_that_was_taken_before_its_choice_was_dropped_says_so() {
+    let (tx, rx) = rendezvous();
+    for way in 0..3 {
+        let mut send = tx.send(1);
+        let mut other = tx.send(2);
+        let mut choice = select((&mut send, &mut other));
+        pend(&mut choice);
+        let got = rx.recv().now().unwrap();
+        drop(choice);
+        let (taken, kept) = if got == 1 { (send, other) } else { (other, send) };
+        assert_eq!(kept.reclaim(), Some(3 - got));
+        let mut taken = taken;
+        match way {
+            0 => assert_eq!(taken.reclaim(), None),
+            1 => ready(&mut taken).unwrap(),
+            _ => taken.wait_timeout(MOMENT).unwrap(),
+        }
+    }
+}
+
+#[test]
+fn a_dropped_choice_passes_its_call_on() {
+    let (tx, rx) = rendezvous();
+    let quiet = never::<u8>();
+    let (bell, waker) = Bell::new();
+    let mut choice = select((rx.recv(), quiet.recv()));
+    pend(&mut choice);
+    let mut waiting = rx.recv();
+    assert!(poll_with(&mut waiting, &waker).is_pending());
+    let mut send = tx.send(1);
+    pend(&mut send);
+    assert_eq!(bell.rings(), 0);
+    drop(choice);
+    assert_eq!(bell.rings(), 1);
+    assert_eq!(ready(&mut waiting), Ok(1));
+    // So does one that chose otherwise.
+    let (signal, stop) = rendezvous();
+    let mut choice = select((stop.recv(), rx.recv())).biased();
+    pend(&mut choice);
+    let mut waiting = rx.recv();
+    assert!(poll_with(&mut waiting, &waker).is_pending());
+    let (mut one, mut send) = (signal.send(1), tx.send(2));
+    pend(&mut one);
+    pend(&mut send);
+    assert!(matches!(ready(&mut choice), Sel2::A(Ok(1))));
+    assert_eq!(bell.rings(), 1);
+    assert_eq!(ready(&mut waiting), Ok(2));
+    // And a permit that was granted meanwhile.
+    let mut recv = rx.recv();
+    let mut choice = select((signal.reserve(), tx.reserve())).biased();
+    pend(&mut choice);
+    let mut both = stop.recv();
+    pend(&mut recv);
+    pend(&mut both);
+    let Sel2::A(permit) = ready(&mut choice) else { panic!("the first") };
+    let mut send = tx.send(3);
+    pend(&mut send);
+    assert_eq!(ready(&mut recv), Ok(3), "nobody keeps it");
+    drop(permit);
+}
+
+#[test]
+fn a_kept_choice_that_nobody_polls_does_not_stop_waiting_threads() {
+    let _watchdog = Watchdog::new();
+    let (tx, rx) = rendezvous();
+    let quiet = never::<u8>();
+    let mut kept = select((quiet.recv(), rx.recv()));
+    pend(&mut kept);
+    thread::scope(|scope| {
+        let receiver = scope.spawn(|| rx.recv().wait());
+        until_receivers(&tx, 2);
+        tx.send(1).wait().unwrap();
+        assert_eq!(receiver.join().unwrap(), Ok(1));
+        // Also of those that choose themselves.
+        let receiver = scope.spawn(|| select((rx.recv(), quiet.recv())).wait());
+        until_receivers(&tx, 2);
+        let sent = select((tx.send(2), quiet.recv())).wait();
+        assert!(matches!(sent, Sel2::A(Ok(()))));
+        assert!(matches!(receiver.join().unwrap(), Sel2::A(Ok(2))));
+    });
+    // Its own offers are there to be taken.
+    let (back, got) = rendezvous();
+    let mut offering = select((back.send(3), quiet.recv()));
+    pend(&mut offering);
+    assert_eq!(got.recv().wait(), Ok(3));
+    // A waiting task is told by the next operation, or by the drop.
+    let (bell, waker) = Bell::new();
+    let mut task = select((rx.recv(), quiet.recv()));
+    assert!(poll_with(&mut task, &waker).is_pending());
+    let mut first = tx.send(4);
+    pend(&mut first);
+    assert_eq!(bell.rings(), 0);
+    drop(kept);
+    assert_eq!(bell.rings(), 1);
+    assert!(matches!(ready(&mut task), Sel2::A(Ok(4))));
+}
+
+#[test]
+fn a_forgotten_choice_gives_one_of_its_values_at_the_most() {
+    let census = Census::new();
+    let (a, b) = (rendezvous(), rendezvous());
+    let mut choice = select((a.0.send(census.make()), b.0.send(census.make())));
+    pend(&mut choice);
+    mem::forget(choice);
+    assert_eq!(b.1.recv().now().unwrap(), 1);
+    let mut recv = a.1.recv();
+    pend(&mut recv);
+    pend(&mut recv);
+    drop(recv);
+    // Others are not held up.
+    let mut send = a.0.send(census.make());
+    pend(&mut send);
+    assert_eq!(a.1.recv().now().unwrap(), 2);
+    ready(&mut send).unwrap();
+    drop(send);
+    drop((a, b));
+    census.assert_settled();
+}
+
+#[test]
+fn arms_borrowed_by_a_forgotten_choice_go_on_alone() {
+    let quiet = never::<u8>();
+    for way in 0..4 {
+        let (tx, rx) = rendezvous();
+        let (mut one, mut two) = (tx.send(1), tx.send(2));
+        let mut choice = select((&mut one, &mut two, quiet.recv())).biased();
+        pend(&mut choice);
+        mem::forget(choice);
+        match way {
+            0 => assert_eq!((one.reclaim(), two.reclaim()), (Some(1), Some(2))),
+            1 => {
+                pend(&mut one);
+                pend(&mut two);
+                assert_eq!((rx.recv().now(), rx.recv().now()), (Ok(1), Ok(2)));
+                ready(&mut one).unwrap();
+                ready(&mut two).unwrap();
+            }
+            2 => {
+                assert_eq!(rx.recv().now(), Ok(1));
+                assert!(rx.recv().now().is_err());
+                ready(&mut one).unwrap();
+                pend(&mut two); // on its own from here
+                assert_eq!(rx.recv().now(), Ok(2));
+                ready(&mut two).unwrap();
+            }
+            _ => {
+                let mut choice = select((quiet.recv(), &mut two));
+                pend(&mut choice);
+                assert_eq!(one.reclaim(), Some(1));
+                assert_eq!(rx.recv().now(), Ok(2));
+                assert!(matches!(ready(&mut choice), Sel2::B(Ok(()))));
+            }
+        }
+    }
+}
+
+// ---- ends
+
+#[test]
+fn ends_are_outputs_and_give_the_values_back() {
+    let census = Census::new();
+    let quiet = never::<u8>();
+    for (how, why) in [Why::Closed, Why::Dropped, Why::Panicked].into_iter().enumerate() {
+        for late in [false, true] {
+            let (tx, rx) = rendezvous::<Counted>();
+            let end = |tx: Sender<Counted>| match how {
+                0 => drop(tx.close()),
+                1 => drop(tx),
+                _ => {
+                    assert!(panics(move || {
+                        let _tx = tx;
+                        quiet_panic();
+                    }));
+                }
+            };
+            let mut choice = select((quiet.recv(), rx.recv()));
+            let (bell, waker) = Bell::new();
+            if late {
+                assert!(poll_with(&mut choice, &waker).is_pending());
+            }
+            end(tx);
+            assert_eq!(bell.rings(), usize::from(late));
+            let Sel2::B(Err(error)) = ready(&mut choice) else { panic!("not the end") };
+            assert_eq!(error.why(), why);
+            // And again, every time.
+            let choice = select((rx.recv(), rx.closed())).wait();
+            assert!(match choice {
+                Sel2::A(got) => got.unwrap_err().why() == why,
+                Sel2::B(told) => told == Ok(why),
+            });
+
+            let (tx, rx) = rendezvous();
+            let mut choice = select((quiet.recv(), tx.send(census.make()), tx.reserve()));
+            if late {
+                pend(&mut choice);
+            }
+            match how {
+                0 => drop(rx.close()),
+                1 => drop(rx),
+                _ => assert!(panics(move || {
+                    let _rx = rx;
+                    quiet_panic();
+                })),
+            }
+            match ready(&mut choice) {
+                Sel3::A(_) => panic!("never"),
+                Sel3::B(sent) => {
+                    let error = sent.unwrap_err();
+                    assert_eq!(error.why(), why);
+                    assert!(error.into_unsent().is_some());
+                }
+                Sel3::C(reserved) => assert_eq!(reserved.unwrap_err().why(), why),
+            }
+
+            let (server, mut client) = simplex::<u8>();
+            let mut choice = select((client.recv(), quiet.recv()));
+            if late {
+                pend(&mut choice);
+            }
+            match how {
+                0 => server.finish(),
+                1 => drop(server),
+                _ => assert!(panics(move || {
+                    let _server = server;
+                    quiet_panic();
+                })),
+            }
+            assert!(
+                matches!(ready(&mut choice), Sel2::A(Err(error)) if error.why() == why),
+                "{why:?}"
+            );
+
+            let (mut writer, reader) = stream();
+            let mut choice = select((writer.send(census.make()), quiet.recv()));
+            if late {
+                pend(&mut choice);
+            }
+            match how {
+                0 => reader.close(),
+                1 => drop(reader),
+                _ => assert!(panics(move || {
+                    let _reader = reader;
+                    quiet_panic();
+                })),
+            }
+            let Sel2::A(Err(error)) = ready(&mut choice) else { panic!("not the end") };
+            assert_eq!(error.why(), why);
+            assert!(error.into_unsent().is_some());
+        }
+    }
+    census.assert_settled();
+}
+
+#[test]
+fn the_end_of_one_arm_leaves_the_others_what_they_have() {
+    let (a, b) = (rendezvous::<u8>(), rendezvous());
+    let mut send = b.0.send(7);
+    let mut choice = select((a.1.recv(), &mut send));
+    pend(&mut choice);
+    drop(a.0);
+    assert!(matches!(ready(&mut choice), Sel2::A(Err(_))));
+    drop(choice);
+    pend(&mut send);
+    assert_eq!(b.1.recv().now(), Ok(7));
+    ready(&mut send).unwrap();
+    // What was handed over before the end comes first.
+    let (server, mut client) = simplex();
+    pend(&mut client.recv());
+    server.finish_with(5).unwrap();
+    let quiet = never::<u8>();
+    assert!(matches!(select((client.recv(), quiet.recv())).wait(), Sel2::A(Ok(5))));
+    assert!(matches!(select((client.recv(), quiet.recv())).wait(), Sel2::A(Err(_))));
+}
