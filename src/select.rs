@@ -49,7 +49,8 @@ pub use arms::{Arm, Arms, Sel2, Sel3, Sel4, Sel5, Sel6, Sel7, Sel8};
 ///
 /// * A [`Sender::send`](crate::Sender::send) happens when it is taken. Sends of the other kinds are taken first, and done when the peer
 ///   comes back: another arm may be done in between. The value is then delivered, and not in what `reclaim` gives.
-/// * Arms of one select do not meet each other.
+/// * Arms of one select on a [`rendezvous`](crate::rendezvous) channel do not meet each other. (Two ends in lockstep or of a stream do:
+///   what one takes the other has delivered.)
 /// * No arm is done: `wait` and `.await` go on, also for ever if the `Vec` is empty; the other ways to wait give `None`.
 ///
 /// ```
@@ -259,6 +260,10 @@ impl<A: Arms> Step for Choosing<A> {
 
     fn is_peer_elsewhere(&mut self) -> bool {
         self.arms.is_peer_elsewhere()
+    }
+
+    fn looks_again_at(&self) -> Option<Instant> {
+        self.arms.looks_again_at()
     }
 
     fn pace(&mut self) -> &mut Pace {

@@ -85,6 +85,11 @@ pub trait Step {
     /// Takes back what is only on offer, so that nothing happens before another step, which begins anew.
     fn retract(&mut self) {}
 
+    /// As `retract`, for an arm that lost: nothing is kept for it any more.
+    fn give_way(&mut self) {
+        self.retract();
+    }
+
     /// Whether it must not happen beside another arm of a `select`, or must not meet one.
     fn wants_claim(&self) -> bool {
         false
@@ -98,6 +103,11 @@ pub trait Step {
 
     /// Whether the peer last ran on another thread than this one, so that it may answer while this one lingers.
     fn is_peer_elsewhere(&mut self) -> bool;
+
+    /// When a thread that parks looks again, although nothing tells it to.
+    fn looks_again_at(&self) -> Option<Instant> {
+        None
+    }
 
     /// How long this end lingers.
     fn pace(&mut self) -> &mut Pace;
@@ -171,6 +181,10 @@ impl<S: Step> Step for &mut S {
         (**self).retract();
     }
 
+    fn give_way(&mut self) {
+        (**self).give_way();
+    }
+
     fn wants_claim(&self) -> bool {
         (**self).wants_claim()
     }
@@ -189,6 +203,10 @@ impl<S: Step> Step for &mut S {
         (**self).is_peer_elsewhere()
     }
 
+    fn looks_again_at(&self) -> Option<Instant> {
+        (**self).looks_again_at()
+    }
+
     fn pace(&mut self) -> &mut Pace {
         (**self).pace()
     }
@@ -204,7 +222,7 @@ impl<O: Operation> Operation for &mut O {
     /// Its owner keeps it, and may begin it again.
     fn lose(&mut self) {
         if !*self.done() {
-            (**self).retract();
+            (**self).give_way();
         }
     }
 }
@@ -277,9 +295,11 @@ fn park<S: Step>(op: &mut S, deadline: Option<Instant>, how: Put) -> Poll<S::Out
             return Poll::Ready(output);
         }
         let start = Instant::now();
-        let is_woken = parker.park(deadline);
+        let again =
+            op.looks_again_at().filter(|again| deadline.is_none_or(|deadline| *again < deadline));
+        let is_woken = parker.park(again.or(deadline));
         op.pace().parked_since(start);
-        if is_woken {
+        if is_woken || again.is_some() {
             return Poll::Pending;
         }
         Poll::Ready(give_up(op))

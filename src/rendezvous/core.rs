@@ -14,6 +14,7 @@ use crate::wait::{Pace, Who};
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 pub(super) const SENDERS: usize = 0;
 pub(super) const RECEIVERS: usize = 1;
@@ -49,20 +50,14 @@ impl<T> Core<T> {
         result
     }
 
-    /// As `with`, for what may bring the caller something that a panic of a waker must not take away.
+    /// As `with`, for what may bring the caller something that a panic of a waker must not take away: now, or, since a thread that waits
+    /// is given its value, by what that very waker does before it panics.
     #[inline]
-    fn with_prize<R>(
-        &self,
-        f: impl FnOnce(&mut State<T>, &mut Effects<'_>) -> Found<R>,
-    ) -> Found<R> {
+    fn with_prize<R>(&self, f: impl FnOnce(&mut State<T>, &mut Effects<'_>) -> R) -> R {
         let mut fx = Effects::new(&self.words);
-        let found = f(&mut self.state.lock(), &mut fx);
-        if matches!(found, Found::Done(_)) {
-            fx.run_quietly();
-        } else {
-            fx.run();
-        }
-        found
+        let result = f(&mut self.state.lock(), &mut fx);
+        fx.run_quietly();
+        result
     }
 
     #[inline]
@@ -90,7 +85,7 @@ impl<T> Core<T> {
 fn glance<'w>(look: Look<'w>, is_seated: bool) -> Glance<'w> {
     let fresh = if is_seated { None } else { look.waker.cloned() };
     let Look { waker, stays, enters, share, .. } = look;
-    Glance { stays, enters, share, waker, fresh }
+    Glance { stays, enters, is_patient: true, share, waker, fresh }
 }
 
 /// Repeats a look that needs a clone of the waker.
@@ -201,10 +196,15 @@ impl<T> Sending<T> {
             }
             return core.with(|state, fx| state.take_back(ticket, fx));
         }
+        self.release(core);
+        self.value.take()
+    }
+
+    /// Gives up its permit.
+    pub(super) fn release(&mut self, core: &Core<T>) {
         if let Some(permit) = self.permit.take() {
             core.with(|state, fx| state.release(permit, fx));
         }
-        self.value.take()
     }
 
     /// Withdraws it for now.
@@ -308,12 +308,17 @@ pub(super) struct Taking<C> {
     at: Option<Ticket>,
     mark: Option<Mark>,
     is_seated: bool,
+    /// How long it leaves the offers that are there to others, who were called for them.
+    patience: Option<Instant>,
     pace: Pace,
 }
 
+/// Far longer than a task takes to be polled, and short for who waits behind one that never will be.
+const PATIENCE: Duration = Duration::from_millis(1);
+
 impl<T, C: Deref<Target = Core<T>>> Taking<C> {
     pub(super) const fn new(core: C) -> Self {
-        Self { core, at: None, mark: None, is_seated: false, pace: Pace::new() }
+        Self { core, at: None, mark: None, is_seated: false, patience: None, pace: Pace::new() }
     }
 
     fn give_up(&mut self) -> Option<T> {
@@ -330,6 +335,7 @@ impl<T, C: Deref<Target = Core<T>>> Step for Taking<C> {
     fn step(&mut self, look: Look<'_>) -> Poll<Self::Output> {
         let core = &*self.core;
         let mut glance = glance(look, self.is_seated);
+        glance.is_patient = !self.patience.is_some_and(sync::is_past);
         let found = look_with_waker!(
             glance,
             core.with_prize(|state, fx| {
@@ -349,15 +355,20 @@ impl<T, C: Deref<Target = Core<T>>> Step for Taking<C> {
             }
             found => {
                 self.is_seated |= look.waker.is_some();
-                // A thread looks again by itself before it parks: this look was not its first.
-                if let (Found::LookAgain, Some(waker), Some(Who::Task | Who::Chooser)) =
-                    (found, look.waker, look.stays)
-                {
-                    waker.wake_by_ref();
+                match (found, look.waker, look.stays) {
+                    (Found::LookAgain, Some(waker), Some(Who::Task)) => waker.wake_by_ref(),
+                    (Found::LookAgain, ..) => {
+                        self.patience.get_or_insert_with(|| Instant::now() + PATIENCE);
+                    }
+                    _ => self.patience = None,
                 }
                 Poll::Pending
             }
         }
+    }
+
+    fn looks_again_at(&self) -> Option<Instant> {
+        self.patience
     }
 
     fn expire(&mut self, why: Why) -> Self::Output {

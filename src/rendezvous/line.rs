@@ -5,6 +5,8 @@
 
 /// No entry.
 const NIL: u32 = u32::MAX;
+/// Serials count up from here; those of who had a turn before, down.
+const MIDDLE: u64 = 1 << 63;
 /// The list of entries that are in none.
 const OUT: u8 = u8::MAX;
 /// An empty slab gives back what it holds for more entries than this.
@@ -16,7 +18,7 @@ const SMALL: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ticket {
     pub(super) index: u32,
-    /// Counts the entries ever made in this line, from 1: who came first has the lower one.
+    /// Who came first has the lower one. No two entries of a line ever have the same.
     pub(super) serial: u64,
 }
 
@@ -49,11 +51,14 @@ pub(super) struct Line<W, const LISTS: usize> {
     used: u32,
     lists: [List; LISTS],
     serial: u64,
+    firsts: u64,
 }
 
 impl<W, const LISTS: usize> Line<W, LISTS> {
     pub(super) const fn new() -> Self {
-        Self { entries: Vec::new(), free: NIL, used: 0, lists: [List::EMPTY; LISTS], serial: 0 }
+        let (serial, firsts) = (MIDDLE, MIDDLE);
+        let lists = [List::EMPTY; LISTS];
+        Self { entries: Vec::new(), free: NIL, used: 0, lists, serial, firsts }
     }
 
     /// How many stand in a list.
@@ -111,7 +116,17 @@ impl<W, const LISTS: usize> Line<W, LISTS> {
     #[inline]
     pub(super) fn enter(&mut self, waiter: W) -> Ticket {
         self.serial += 1;
-        let serial = self.serial;
+        self.enter_as(waiter, self.serial)
+    }
+
+    /// A new entry for one that came before all others, in no list yet.
+    pub(super) fn enter_first(&mut self, waiter: W) -> Ticket {
+        self.firsts -= 1;
+        self.enter_as(waiter, self.firsts)
+    }
+
+    #[inline]
+    fn enter_as(&mut self, waiter: W, serial: u64) -> Ticket {
         let entry = Entry { serial, list: OUT, prev: NIL, next: NIL, waiter: Some(waiter) };
         self.used += 1;
         let index = self.free;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::mem;
 use std::task::Poll;
+use std::time::Instant;
 
 use super::core::{Core, Reserving, SENDERS, Sending, Taking, Watching};
 use super::line::Ticket;
@@ -47,6 +48,11 @@ macro_rules! offers {
 
         fn retract(&mut self) {
             self.sending.retract(self.core);
+        }
+
+        fn give_way(&mut self) {
+            self.sending.retract(self.core);
+            self.sending.release(self.core);
         }
 
         fn wants_claim(&self) -> bool {
@@ -166,7 +172,12 @@ impl<I: Iterator> Step for SendEach<'_, I> {
     }
 
     fn expire(&mut self, why: Why) -> Self::Output {
-        self.fail(why)
+        let unsent = self.sending.take_back(self.core);
+        // The item before was taken since the last look: was it the last one?
+        match unsent.or_else(|| self.items.as_mut()?.next()) {
+            Some(item) => Err(WriteError::new(why, Rest::new(vec![item], None, self.items.take()))),
+            None => Ok(()),
+        }
     }
 
     offers!();
@@ -372,6 +383,10 @@ impl<T> Step for Take<'_, T> {
 
     fn pace(&mut self) -> &mut Pace {
         self.taking.pace()
+    }
+
+    fn looks_again_at(&self) -> Option<Instant> {
+        self.taking.looks_again_at()
     }
 
     fn fetch_pace(&mut self) {

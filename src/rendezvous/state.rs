@@ -32,7 +32,8 @@
 //! The offer that came first, always; but which receiver? The idle one that came first: a thread gets it at once, a task is called
 //! and takes it when it looks. Who comes when each offer has somebody called for it stands behind them. But a called task may never look,
 //! kept by its owner and not polled. So whoever has stood here and looks again (and is not `Reserved`) takes what is still there, and when a task is
-//! called, the first waiting thread is woken for such a look.
+//! called, the first waiting thread is woken for such a look. A thread first gives those that were called some time: it looks once
+//! more a little later, whatever happens (`is_patient`).
 
 use std::mem;
 use std::task::Waker;
@@ -246,16 +247,16 @@ impl<T> State<T> {
         }
     }
 
-    /// Tells a task of an offer, and a thread that waits too, should the task not look.
+    /// Tells a receiver of an offer; of a task, which may never look, the first thread that waits is told too.
     #[inline]
     fn call(&mut self, ticket: Ticket, fx: &mut Effects<'_>) {
         self.takers.step_out(ticket);
         self.called += 1;
-        if let Some(taker) = self.takers.get(ticket) {
-            taker.role = Role::Called;
-        }
+        let Some(taker) = self.takers.get(ticket) else { return };
+        taker.role = Role::Called;
+        let is_task = taker.who == Who::Task;
         self.rouse(ticket, fx);
-        if let Some(thread) = self.takers.first(THREADS) {
+        if let (true, Some(thread)) = (is_task, self.takers.first(THREADS)) {
             self.rouse(thread, fx);
         }
     }
@@ -355,19 +356,25 @@ impl<T> State<T> {
         if !glance.enters {
             return Found::Nothing;
         }
-        let ticket = self.enter_offer(value.take(), glance);
-        if permit.is_some() {
-            self.senders.prepend(ticket, VALUES); // it had its turn
-        } else {
-            self.senders.append(ticket, VALUES);
-        }
+        let had_turn = permit.is_some();
+        let ticket = self.enter_offer(value.take(), had_turn, glance);
         self.pair(fx);
         Found::Done(self.senders.contains(ticket).then_some(ticket))
     }
 
-    fn enter_offer(&mut self, value: Option<T>, glance: &mut Glance<'_>) -> Ticket {
+    #[inline]
+    fn enter_offer(&mut self, value: Option<T>, had_turn: bool, glance: &mut Glance<'_>) -> Ticket {
         let (waker, held) = (glance.fresh.take(), glance.held());
-        self.senders.enter(Offer { waker, value, granted: None, held })
+        let offer = Offer { waker, value, granted: None, held };
+        if had_turn {
+            let ticket = self.senders.enter_first(offer);
+            self.senders.prepend(ticket, VALUES);
+            ticket
+        } else {
+            let ticket = self.senders.enter(offer);
+            self.senders.append(ticket, VALUES);
+            ticket
+        }
     }
 
     /// The thread that may be given a value straight: the first idle receiver, or for who does not stay the first that is one.
@@ -426,15 +433,14 @@ impl<T> State<T> {
             }
             return Found::Done(None);
         }
+        if !glance.enters {
+            return Found::Nothing; // who only peeks keeps the permit
+        }
         if glance.stays.is_none() {
             self.release(taker, fx);
             return Found::Nothing;
         }
-        if !glance.enters {
-            return Found::Nothing;
-        }
-        let ticket = self.enter_offer(value.take(), glance);
-        self.senders.prepend(ticket, VALUES);
+        let ticket = self.enter_offer(value.take(), true, glance);
         self.call(taker, fx);
         Found::Done(Some(ticket))
     }
@@ -614,6 +620,15 @@ impl<T> State<T> {
         // Who belongs to a permit is true to it, as long as it can be.
         let is_free = taker.role != Role::Reserved || glance.stays.is_none();
         if is_free && !self.senders.is_empty(VALUES) {
+            let is_spoken_for = self.senders.len(VALUES) <= self.called;
+            let is_thread = glance.stays.is_some_and(|who| who != Who::Task);
+            if is_spoken_for && is_thread && taker.role == Role::Idle && glance.is_patient {
+                // Who was called comes first, if it comes.
+                return match self.stay(ticket, glance, fx) {
+                    Found::NeedsWaker => Found::NeedsWaker,
+                    _ => Found::LookAgain,
+                };
+            }
             if let Some(value) = self.take_first(glance.party(), fx) {
                 self.retire(ticket, fx);
                 return Found::Done(value);

@@ -54,6 +54,8 @@ pub(super) struct Glance<'w> {
     /// As in `Look`.
     pub(super) stays: Option<Who>,
     pub(super) enters: bool,
+    /// Whether it leaves an offer to those who were called for it, a little longer.
+    pub(super) is_patient: bool,
     pub(super) share: Option<Share<'w>>,
     pub(super) waker: Option<&'w Waker>,
     /// A clone of the waker, made before the lock was taken. Without one, a look may find that it needs one.

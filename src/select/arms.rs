@@ -1,6 +1,7 @@
 //! What can be chosen from: tuples, and vectors.
 
 use std::task::Poll;
+use std::time::Instant;
 
 use crate::step::{Look, Operation, Step};
 
@@ -71,6 +72,8 @@ pub trait Choice {
     fn is_stirred(&self) -> bool;
 
     fn is_peer_elsewhere(&mut self) -> bool;
+
+    fn looks_again_at(&self) -> Option<Instant>;
 }
 
 /// Steps an arm as its own future would.
@@ -134,6 +137,10 @@ macro_rules! sel {
                 // Each is asked: it also tells its peer where this party is.
                 $(self.$field.is_peer_elsewhere())|+
             }
+
+            fn looks_again_at(&self) -> Option<Instant> {
+                [$(self.$field.looks_again_at()),+].into_iter().flatten().min()
+            }
         }
     };
     (@count "first", "second") => { "two" };
@@ -186,5 +193,9 @@ impl<O: Operation> Choice for Vec<O> {
 
     fn is_peer_elsewhere(&mut self) -> bool {
         self.iter_mut().fold(false, |found, arm| arm.is_peer_elsewhere() | found)
+    }
+
+    fn looks_again_at(&self) -> Option<Instant> {
+        self.iter().filter_map(Step::looks_again_at).min()
     }
 }

@@ -24,7 +24,7 @@ impl<T> State<T> {
 }
 
 fn look(stays: Option<Who>) -> Glance<'static> {
-    Glance { stays, enters: true, share: None, waker: None, fresh: None }
+    Glance { stays, enters: true, is_patient: true, share: None, waker: None, fresh: None }
 }
 
 #[test]
