@@ -24,15 +24,16 @@
 //! # What always holds when the lock is free and the channel has not ended
 //!
 //! * If there are more offers than called receivers, or reserves, then nobody is idle (but arms of a `select` that has all of these).
-//! * `called` counts the entries that are `Called`.
+//! * `called` counts the entries that are `Called`, `called_tasks` those of them that are tasks.
+//! * If there are offers, and a task is called, then the first idle thread has been told.
 //! * Only a thread is ever `Filled`: it cannot go away between two looks, a task can.
 //!
 //! # Who gets an offer
 //!
 //! The offer that came first, always; but which receiver? The idle one that came first: a thread gets it at once, a task is called
 //! and takes it when it looks. Who comes when each offer has somebody called for it stands behind them. But a called task may never look,
-//! kept by its owner and not polled. So whoever has stood here and looks again (and is not `Reserved`) takes what is still there, and when a task is
-//! called, the first waiting thread is woken for such a look. A thread first gives those that were called some time: it looks once
+//! kept by its owner and not polled. So whoever has stood here and looks again (and is not `Reserved`) takes what is still there, and while a task is
+//! called, the first waiting thread is told (`told`), so that it looks. It first gives those that were called some time: it looks once
 //! more a little later, whatever happens (`is_patient`).
 
 use std::mem;
@@ -50,6 +51,7 @@ pub(super) struct State<T> {
     senders: Line<Offer<T>, 2>,
     takers: Line<Taker<T>, 2>,
     called: usize,
+    called_tasks: usize,
     watchers: Option<Box<Line<Option<Waker>, 0>>>,
     handed_over: u64,
     /// How many ends each side has.
@@ -63,6 +65,7 @@ impl<T> State<T> {
             senders: Line::new(),
             takers: Line::new(),
             called: 0,
+            called_tasks: 0,
             watchers: None,
             handed_over: 0,
             ends,
@@ -222,6 +225,19 @@ impl<T> State<T> {
                 self.fill(ticket, value, fx);
             }
         }
+        self.tell_thread(fx);
+    }
+
+    /// Sees to it that the first thread looks, should the tasks that are called not do so.
+    #[inline]
+    fn tell_thread(&mut self, fx: &mut Effects<'_>) {
+        if self.called_tasks == 0 || self.senders.is_empty(VALUES) {
+            return;
+        }
+        let Some(thread) = self.takers.first(THREADS) else { return };
+        if self.takers.get(thread).is_some_and(|taker| !mem::replace(&mut taker.told, true)) {
+            self.rouse(thread, fx);
+        }
     }
 
     /// Gives a permit for an idle receiver to the first other party that wants one.
@@ -247,18 +263,15 @@ impl<T> State<T> {
         }
     }
 
-    /// Tells a receiver of an offer; of a task, which may never look, the first thread that waits is told too.
+    /// Tells a receiver of an offer.
     #[inline]
     fn call(&mut self, ticket: Ticket, fx: &mut Effects<'_>) {
         self.takers.step_out(ticket);
         self.called += 1;
         let Some(taker) = self.takers.get(ticket) else { return };
         taker.role = Role::Called;
-        let is_task = taker.who == Who::Task;
+        self.called_tasks += usize::from(taker.who == Who::Task);
         self.rouse(ticket, fx);
-        if let (true, Some(thread)) = (is_task, self.takers.first(THREADS)) {
-            self.rouse(thread, fx);
-        }
     }
 
     /// Has a receiver look.
@@ -442,6 +455,7 @@ impl<T> State<T> {
         }
         let ticket = self.enter_offer(value.take(), true, glance);
         self.call(taker, fx);
+        self.tell_thread(fx);
         Found::Done(Some(ticket))
     }
 
@@ -494,6 +508,7 @@ impl<T> State<T> {
                 let is_other = |taker: &Taker<T>| party == Party::NONE || taker.party != party;
                 if let Some(taker) = self.first_idle(is_other) {
                     self.bind(taker);
+                    self.tell_thread(fx);
                     return Found::Done(taker);
                 }
                 if glance.stays.is_none() || !glance.enters {
@@ -587,6 +602,7 @@ impl<T> State<T> {
             waker: glance.fresh.take(),
             role: Role::Idle,
             who,
+            told: false,
             party: glance.party(),
             lingers: glance.waker.is_none(),
             value: None,
@@ -631,6 +647,7 @@ impl<T> State<T> {
             }
             if let Some(value) = self.take_first(glance.party(), fx) {
                 self.retire(ticket, fx);
+                self.tell_thread(fx);
                 return Found::Done(value);
             }
         }
@@ -642,16 +659,19 @@ impl<T> State<T> {
         let Some(taker) = self.takers.get(ticket) else { return Found::Nothing };
         let found = glance.wait_on(&mut taker.waker, fx);
         taker.lingers = glance.stays.is_some() && glance.waker.is_none();
-        let was_called = taker.role == Role::Called;
+        taker.told &= !self.senders.is_empty(VALUES);
+        let (was_called, was_task) = (taker.role == Role::Called, taker.who == Who::Task);
         let is_other = glance.stays.is_some_and(|who| mem::replace(&mut taker.who, who) != who);
         taker.party = glance.party();
         if was_called {
             self.called -= 1;
+            self.called_tasks -= usize::from(was_task);
             self.stand_back(ticket);
             self.pair(fx);
         } else if is_other && taker.role == Role::Idle {
             self.takers.step_out(ticket);
             self.stand_back(ticket);
+            self.tell_thread(fx);
         }
         found
     }
@@ -662,6 +682,7 @@ impl<T> State<T> {
         fx.drop_waker(taker.waker);
         if taker.role == Role::Called {
             self.called -= 1;
+            self.called_tasks -= usize::from(taker.who == Who::Task);
         }
         taker.value
     }

@@ -37,6 +37,8 @@ pub(super) struct Taker<T> {
     pub(super) who: Who,
     /// Whose offers are not for it.
     pub(super) party: Party,
+    /// A thread that was told of offers for which only tasks may have been called.
+    pub(super) told: bool,
     /// It watches its word.
     pub(super) lingers: bool,
     pub(super) value: Option<T>,

@@ -7,6 +7,14 @@ impl<T> State<T> {
     fn assert_consistent(&mut self) {
         let called = self.takers.all().filter(|(_, taker)| taker.role == Role::Called).count();
         assert_eq!(called, self.called, "`called` counts the called");
+        let is_called_task =
+            |taker: &Taker<T>| taker.role == Role::Called && taker.who == Who::Task;
+        let tasks = self.takers.all().filter(|(_, taker)| is_called_task(taker)).count();
+        assert_eq!(tasks, self.called_tasks, "and the tasks among them");
+        if self.end.is_none() && tasks > 0 && !self.senders.is_empty(VALUES) {
+            let first = self.takers.iter(THREADS).next();
+            assert!(first.is_none_or(|(_, taker)| taker.told), "the first thread is told");
+        }
         if self.end.is_none() && self.next_is_value().is_some() {
             assert_eq!(self.next_pair(), None, "who is idle has nobody to meet");
         }

@@ -1,6 +1,6 @@
 //! Meetings of three and more, beyond those of `select_loom` and `rendezvous_loom`.
 //!
-//! Run: `RUSTFLAGS="--cfg handover_loom" cargo test --release --test review_loom`.
+//! Run: `RUSTFLAGS="--cfg handover_loom" cargo test --release --test meetings_loom`.
 #![cfg(handover_loom)]
 
 use std::task::Poll;
