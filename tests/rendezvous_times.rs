@@ -26,11 +26,13 @@ fn the_longest_timeout_is_none() {
         thread::scope(|scope| {
             let receiver = scope.spawn(|| rx.recv().wait_timeout(timeout));
             until(|| tx.stats().waiting_receivers == 1);
+            let_them_park();
             tx.send(1).wait_timeout(timeout).unwrap();
             assert_eq!(receiver.join().unwrap(), Ok(1));
 
             let sender = scope.spawn(|| tx.send(2).wait_timeout(timeout));
             until(|| rx.stats().waiting_senders == 1);
+            let_them_park();
             assert_eq!(rx.recv().wait_timeout(timeout), Ok(2));
             sender.join().unwrap().unwrap();
 
