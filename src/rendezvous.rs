@@ -52,6 +52,24 @@ pub use ops::{Closed, Permit, Reserve, Send, SendEach, Take};
 ///     drop(tx);
 /// });
 /// ```
+///
+/// Ends go to other threads if their values may:
+///
+/// ```
+/// use std::{sync::Arc, thread};
+///
+/// let (tx, rx) = handover::rendezvous();
+/// thread::spawn(move || tx.send(Arc::new(1)).wait());
+/// assert_eq!(*rx.recv().wait().unwrap(), 1);
+/// ```
+///
+/// ```compile_fail,E0277
+/// use std::{rc::Rc, thread};
+///
+/// let (tx, rx) = handover::rendezvous();
+/// thread::spawn(move || tx.send(Rc::new(1)).wait());
+/// assert_eq!(*rx.recv().wait().unwrap(), 1);
+/// ```
 pub fn rendezvous<T>() -> (Sender<T>, Receiver<T>) {
     let core = Core::new([1, 1]);
     (Sender { core: Arc::clone(&core) }, Receiver { core })

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use futures_core::{FusedStream, Stream as AnyStream};
 use handover::{
-    Client, IntoIter, IntoStream, Iter, RecvError, Rest, SendError, Server, Stream, Why,
-    WriteError, duplex, op, simplex,
+    Client, IntoIter, IntoStream, IntoValues, IntoValuesStream, Iter, Permit, Receiver, RecvError,
+    Rest, SendError, Sender, Server, Stats, Stream, Values, ValuesStream, WeakReceiver, WeakSender,
+    Why, WriteError, duplex, op, rendezvous, simplex,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 
@@ -98,6 +99,57 @@ assert_impl_all!(Rest<Items<Unshared>>: Iterator<Item = Unshared>, Send);
 assert_not_impl_any!(WriteError<Items<Local>>: Send);
 assert_not_impl_any!(Rest<Items<Local>>: Send);
 
+// Many to many: ends are shared, wherever their values may go.
+assert_impl_all!(Sender<Unshared>: Clone, Send, Sync);
+assert_impl_all!(Receiver<Unshared>: Clone, Send, Sync);
+assert_impl_all!(WeakSender<Unshared>: Clone, Send, Sync);
+assert_impl_all!(WeakReceiver<Unshared>: Clone, Send, Sync);
+assert_impl_all!(Permit<'static, Unshared>: Send);
+assert_impl_all!(Values<'static, Unshared>: Send);
+assert_impl_all!(ValuesStream<'static, Unshared>: Send);
+assert_impl_all!(IntoValues<Unshared>: Send);
+assert_impl_all!(IntoValuesStream<Unshared>: Send);
+assert_not_impl_any!(Sender<Local>: Send, Sync);
+assert_not_impl_any!(Receiver<Local>: Send, Sync);
+assert_not_impl_any!(WeakSender<Local>: Send, Sync);
+assert_not_impl_any!(WeakReceiver<Local>: Send, Sync);
+assert_not_impl_any!(Permit<'static, Local>: Send, Sync);
+assert_not_impl_any!(Values<'static, Local>: Send, Sync);
+assert_not_impl_any!(ValuesStream<'static, Local>: Send, Sync);
+assert_not_impl_any!(IntoValues<Local>: Send, Sync);
+assert_not_impl_any!(IntoValuesStream<Local>: Send, Sync);
+assert_impl_all!(Sender<Pinned>: Clone, Unpin, UnwindSafe, RefUnwindSafe);
+assert_impl_all!(Receiver<Pinned>: Clone, Unpin, UnwindSafe, RefUnwindSafe);
+assert_impl_all!(WeakSender<Pinned>: Clone, Unpin, UnwindSafe, RefUnwindSafe);
+assert_impl_all!(WeakReceiver<Pinned>: Clone, Unpin, UnwindSafe, RefUnwindSafe);
+assert_impl_all!(Sender<Local>: UnwindSafe, RefUnwindSafe);
+assert_impl_all!(Receiver<RefCell<u8>>: UnwindSafe, RefUnwindSafe);
+assert_impl_all!(Stats: Copy, Eq, std::hash::Hash, std::fmt::Debug, Send, Sync);
+// A permit is for one value, a weak handle no end.
+assert_not_impl_any!(Permit<'static, u8>: Clone, Copy);
+
+assert_impl_all!(op::Send<'static, Unshared>: Future<Output = Result<(), SendError<Unshared>>>, Send);
+assert_impl_all!(op::SendEach<'static, Items<Unshared>>: Future<Output = Result<(), WriteError<Items<Unshared>>>>, Send);
+assert_impl_all!(op::Reserve<'static, Unshared>: Future<Output = Result<Permit<'static, Unshared>, RecvError>>, Send);
+assert_impl_all!(op::Take<'static, Unshared>: Future<Output = Result<Unshared, RecvError>>, Send);
+assert_impl_all!(op::Closed<'static, Unshared>: Future<Output = Result<Why, RecvError>>, Send);
+assert_impl_all!(op::Send<'static, Pinned>: Unpin, Send, std::fmt::Debug);
+assert_impl_all!(op::SendEach<'static, Items<Pinned>>: Unpin, Send, std::fmt::Debug);
+assert_impl_all!(op::Reserve<'static, Pinned>: Unpin, Send, std::fmt::Debug);
+assert_impl_all!(op::Take<'static, Pinned>: Unpin, Send, std::fmt::Debug);
+assert_impl_all!(op::Closed<'static, Pinned>: Unpin, Send, std::fmt::Debug);
+assert_not_impl_any!(op::Send<'static, Local>: Send);
+assert_not_impl_any!(op::SendEach<'static, Items<Local>>: Send);
+assert_not_impl_any!(op::Reserve<'static, Local>: Send);
+assert_not_impl_any!(op::Take<'static, Local>: Send);
+assert_not_impl_any!(op::Closed<'static, Local>: Send);
+assert_impl_all!(Values<'static, Pinned>: Iterator<Item = Pinned>, std::iter::FusedIterator);
+assert_impl_all!(IntoValues<Pinned>: Iterator<Item = Pinned>, std::iter::FusedIterator);
+assert_impl_all!(ValuesStream<'static, Pinned>: AnyStream<Item = Pinned>, FusedStream, Unpin);
+assert_impl_all!(IntoValuesStream<Pinned>: AnyStream<Item = Pinned>, FusedStream, Unpin);
+assert_impl_all!(Receiver<Pinned>: IntoIterator<Item = Pinned, IntoIter = IntoValues<Pinned>>);
+assert_impl_all!(&'static Receiver<Pinned>: IntoIterator<Item = Pinned, IntoIter = Values<'static, Pinned>>);
+
 /// Ends and operations are cheap to move: a few words beside the value.
 #[test]
 fn sizes() {
@@ -112,6 +164,108 @@ fn sizes() {
     is_small::<op::Exchange<'_, [u8; 4096], ()>>(4096);
     is_small::<op::Ask<'_, (), [u8; 4096]>>(4096);
     assert!(size_of::<RecvError>() <= 8);
+    assert_eq!(size_of::<Sender<[u8; 4096]>>(), size_of::<usize>());
+    assert_eq!(size_of::<Receiver<[u8; 4096]>>(), size_of::<usize>());
+    is_small::<op::Take<'_, [u8; 4096]>>(0);
+    is_small::<op::Reserve<'_, [u8; 4096]>>(0);
+    is_small::<op::Closed<'_, [u8; 4096]>>(0);
+    is_small::<Permit<'_, [u8; 4096]>>(0);
+    is_small::<op::Send<'_, [u8; 4096]>>(4096);
+}
+
+/// Two values from a thread to another, each way in which they may meet.
+fn between_many<T: Send>(make: impl Fn(u8) -> T + Sync, check: impl Fn(u8, &T) + Sync) {
+    with_watchdog(|| {
+        let (tx, rx) = rendezvous::<T>();
+        thread::scope(|scope| {
+            let (tx, make) = (&tx, &make);
+            scope.spawn(move || {
+                assert!(tx.send(make(0)).wait().is_ok());
+                assert!(pollster::block_on(tx.send(make(1))).is_ok());
+                assert!(tx.send_all([make(2), make(3)]).wait().is_ok());
+                let permit = tx.reserve().wait().unwrap();
+                assert!(permit.send(make(4)).wait().is_ok());
+                tx.close();
+            });
+            let got = rx.recv().wait();
+            check(0, got.as_ref().ok().unwrap());
+            let got = pollster::block_on(rx.recv());
+            check(1, got.as_ref().ok().unwrap());
+            for (value, round) in rx.iter().zip(2..) {
+                check(round, &value);
+            }
+            assert_eq!(tx.stats().handed_over, 5);
+        });
+        let back = tx.send(make(5)).now().map_err(SendError::into_unsent).unwrap_err();
+        check(5, &back.unwrap());
+    });
+}
+
+#[test]
+fn many_to_many_values_of_all_kinds() {
+    #[derive(PartialEq, Debug)]
+    #[repr(align(256))]
+    struct Aligned([u8; 4096]);
+    struct Nothing;
+    let words: Vec<_> = (0..6).map(|n| format!("word {n}")).collect();
+    between_many::<&str>(
+        |n| &words[usize::from(n)],
+        |n, word| assert_eq!(*word, words[usize::from(n)]),
+    );
+    between_many::<()>(|_| (), |_, ()| {});
+    between_many::<Nothing>(|_| Nothing, |_, Nothing| {});
+    between_many::<[u64; 0]>(|_| [], |_, []| {});
+    between_many::<[u8; 4096]>(|n| [n; 4096], |n, value| assert_eq!(*value, [n; 4096]));
+    between_many::<Aligned>(
+        |n| Aligned([n; 4096]),
+        |n, value| {
+            assert_eq!(*value, Aligned([n; 4096]));
+            assert!(std::ptr::from_ref(value).addr().is_multiple_of(256));
+        },
+    );
+    between_many::<Pinned>(|n| Pinned(n, PhantomPinned), |n, value| assert_eq!(value.0, n));
+    between_many::<Unshared>(Cell::new, |n, value| assert_eq!(value.get(), n));
+    between_many::<Box<dyn Fn() -> u8 + Send>>(|n| Box::new(move || n), |n, f| assert_eq!(f(), n));
+}
+
+#[test]
+fn mutably_borrowed_values_between_many_threads() {
+    let mut numbers: Vec<u32> = (0..64).collect();
+    with_watchdog(|| {
+        let (tx, rx) = rendezvous::<&mut u32>();
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                let rx = rx.clone();
+                scope.spawn(move || rx.iter().for_each(|number| *number *= 2));
+            }
+            drop(rx);
+            assert!(tx.send_all(&mut numbers).wait().is_ok());
+            drop(tx);
+        });
+    });
+    assert!(numbers.into_iter().eq((0..64).map(|n| n * 2)));
+}
+
+#[test]
+fn local_values_between_many_in_one_task() {
+    with_watchdog(|| {
+        let (tx, rx) = rendezvous::<Rc<Cell<u8>>>();
+        let mine = Rc::new(Cell::new(0));
+        let produce = async {
+            for _ in 0..3 {
+                tx.send(Rc::clone(&mine)).await.unwrap();
+            }
+            tx.close();
+        };
+        let consume = async {
+            while let Ok(value) = rx.recv().await {
+                assert!(Rc::ptr_eq(&mine, &value));
+                value.set(value.get() + 1);
+            }
+        };
+        pollster::block_on(futures_lite::future::zip(produce, consume));
+        assert_eq!((mine.get(), Rc::strong_count(&mine)), (3, 1));
+    });
 }
 
 /// Runs `test`, and ends the process when it hangs.

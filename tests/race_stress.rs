@@ -1,8 +1,8 @@
 //! All pairings, with cancels, timeouts and drops at random, on real threads: a program (`harness = false`) for ThreadSanitizer,
 //! which would report libtest's own channel.
 //!
-//! A round has a server and a client that do random things until one of them leaves; then both logs must agree: what was
-//! sent and did not come back was received, in order, once. `HANDOVER_SEED=.. cargo test --test race_stress` repeats the choices of a run
+//! A round has a server and a client (or up to three senders and three receivers) that do random things until one side leaves; then
+//! the logs must agree: what was sent and did not come back was received, in order (between two), once. `HANDOVER_SEED=.. cargo test --test race_stress` repeats the choices of a run
 //! (not its interleaving).
 //!
 //! ```text
@@ -28,7 +28,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use handover::{Client, SendError, Server, Why, duplex, simplex};
+use handover::{Client, Receiver, SendError, Sender, Server, Why, duplex, rendezvous, simplex};
 
 /// For how long rounds are begun.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -344,6 +344,105 @@ fn check(server: &Log, client: &Log) -> bool {
     given == client.got && is_within(&server.got, &client.given)
 }
 
+/// One of many that send: what did not come back.
+fn send_many(tx: Sender<Value>, chance: &mut Chance) -> Log {
+    let mut log = Log::default();
+    let first = chance.below(1 << 40) << 8;
+    for number in first..first + chance.below(40) {
+        chance.dawdle();
+        let result = if chance.one_in(4) {
+            // By a permit, if a receiver stands ready; at times it is not used.
+            match receive!(tx.reserve(), chance) {
+                Ok(permit) if !chance.one_in(4) => send!(permit.send(Value::new(number)), chance),
+                Ok(_) | Err(false) => continue,
+                Err(true) => break,
+            }
+        } else {
+            send!(tx.send(Value::new(number)), chance)
+        };
+        match result {
+            Ok(()) => log.given.push(number),
+            Err(failure) => {
+                match failure.unsent {
+                    Some(value) => assert_eq!(value.number(), number),
+                    None => log.given.push(number),
+                }
+                if failure.is_end {
+                    break;
+                }
+            }
+        }
+    }
+    if chance.one_in(8) {
+        tx.close();
+    }
+    log
+}
+
+/// One of many that receive, up to the end or a while.
+fn take_many(rx: Receiver<Value>, chance: &mut Chance) -> Log {
+    let mut log = Log::default();
+    let most = if chance.one_in(4) { chance.below(40) } else { u64::MAX };
+    for _ in 0..most {
+        chance.dawdle();
+        let got = if chance.one_in(4) {
+            let next = if chance.one_in(2) {
+                rx.iter().next()
+            } else {
+                block_on(futures_lite::StreamExt::next(&mut rx.stream()), chance)
+            };
+            next.ok_or(true)
+        } else {
+            receive!(rx.recv(), chance)
+        };
+        match got {
+            Ok(value) => log.got.push(value.number()),
+            Err(true) => break,
+            Err(false) => {}
+        }
+    }
+    log
+}
+
+/// Up to three senders and three receivers; how many values were received.
+fn many_to_many(chance: &mut Chance) -> Result<usize, String> {
+    let (senders, receivers) = (1 + chance.below(3), 1 + chance.below(3));
+    let seeds: Vec<_> = (0..senders + receivers).map(|_| chance.next()).collect();
+    let barrier = Barrier::new(seeds.len());
+    let (tx, rx) = rendezvous();
+    let logs: Vec<Log> = thread::scope(|scope| {
+        let barrier = &barrier;
+        let parties: Vec<_> = seeds
+            .into_iter()
+            .zip(0..)
+            .map(|(seed, n)| {
+                let (tx, rx) = (tx.clone(), rx.clone());
+                scope.spawn(move || {
+                    if n < senders {
+                        drop(rx);
+                        round(seed, barrier, |chance| send_many(tx, chance))
+                    } else {
+                        drop(tx);
+                        round(seed, barrier, |chance| take_many(rx, chance))
+                    }
+                })
+            })
+            .collect();
+        drop((tx, rx));
+        parties
+            .into_iter()
+            .map(|party| party.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
+    });
+    let sorted = |of: fn(&Log) -> &Vec<u64>| {
+        let mut numbers: Vec<_> = logs.iter().flat_map(of).copied().collect();
+        numbers.sort_unstable();
+        numbers
+    };
+    let (given, got) = (sorted(|log| &log.given), sorted(|log| &log.got));
+    if given == got { Ok(got.len()) } else { Err(format!("{logs:?}")) }
+}
+
 fn round(seed: u64, waiter: &Barrier, job: impl FnOnce(&mut Chance) -> Log) -> Log {
     let mut chance = Chance(seed);
     waiter.wait();
@@ -378,6 +477,18 @@ fn main() {
     let start = Instant::now();
     let mut items = 0;
     while start.elapsed() < LIMIT && rounds.load(Relaxed) < MOST_ROUNDS {
+        if chance.one_in(3) {
+            let result = many_to_many(&mut chance);
+            let done = rounds.fetch_add(1, Relaxed) + 1;
+            items +=
+                result.unwrap_or_else(|logs| panic!("round {done}, HANDOVER_SEED={seed}: {logs}"));
+            assert_eq!(
+                LIVING.load(Relaxed),
+                0,
+                "round {done}, HANDOVER_SEED={seed}: values leaked"
+            );
+            continue;
+        }
         let seeds = [chance.next(), chance.next()];
         let is_duplex = chance.one_in(2);
         let barrier = Barrier::new(2);

@@ -236,6 +236,7 @@ fn the_end_wakes_all_receivers() {
             }
             // A quarter of the threads only watch.
             until(|| tx.stats().waiting_receivers == MANY + MANY / 4 * 3);
+            let_them_park();
             leave(tx, why, |tx| _ = tx.close());
             for thread in threads {
                 assert_eq!(thread.join().unwrap(), why);
@@ -283,6 +284,7 @@ fn the_end_wakes_all_senders() {
                 assert!(poll_with(send, waker).is_pending());
             }
             until(|| rx.stats().waiting_senders == 2 * MANY);
+            let_them_park();
             leave(rx, why, |rx| _ = rx.close());
             for thread in threads {
                 assert_eq!(thread.join().unwrap(), why);

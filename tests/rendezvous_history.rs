@@ -401,6 +401,7 @@ fn twelve_threads<'scope, R: Send + 'scope>(
     }
     let is_in_time = all.iter().all(|(_, thread)| !thread.is_finished());
     until(|| waiting() == 12 - gone.len());
+    let_them_park();
     all.retain(|(n, _)| !gone.contains(n));
     is_in_time.then_some(all)
 }

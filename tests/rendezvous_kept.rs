@@ -33,6 +33,7 @@ fn futurelock_blocked_threads_take_each_value_that_a_kept_task_does_not() {
     thread::scope(|scope| {
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| rx.recv().wait().unwrap())).collect();
         until(|| tx.stats().waiting_receivers == 5);
+        let_them_park();
         for n in 0..4 {
             tx.send(n).wait().unwrap();
         }
@@ -98,6 +99,7 @@ fn a_kept_send_stops_nobody() {
     thread::scope(|scope| {
         let sender = scope.spawn(|| tx.send(2).wait());
         until(|| rx.stats().waiting_senders == 2);
+        let_them_park();
         assert_eq!(rx.recv().wait(), Ok(1));
         assert_eq!(rx.recv().wait(), Ok(2));
         sender.join().unwrap().unwrap();
@@ -115,6 +117,7 @@ fn a_kept_permit_keeps_one_receiver_and_no_other() {
     thread::scope(|scope| {
         let other = scope.spawn(|| rx.recv().wait());
         until(|| tx.stats().waiting_receivers == 2);
+        let_them_park();
         tx.send(1).wait().unwrap();
         assert_eq!(other.join().unwrap(), Ok(1));
         // A granted reserve that is never looked at keeps one too.

@@ -26,11 +26,13 @@ fn the_longest_timeout_is_none() {
         thread::scope(|scope| {
             let receiver = scope.spawn(|| rx.recv().wait_timeout(timeout));
             until(|| tx.stats().waiting_receivers == 1);
+            let_them_park();
             tx.send(1).wait_timeout(timeout).unwrap();
             assert_eq!(receiver.join().unwrap(), Ok(1));
 
             let sender = scope.spawn(|| tx.send(2).wait_timeout(timeout));
             until(|| rx.stats().waiting_senders == 1);
+            let_them_park();
             assert_eq!(rx.recv().wait_timeout(timeout), Ok(2));
             sender.join().unwrap().unwrap();
 
@@ -202,6 +204,33 @@ fn what_is_done_when_the_time_is_up_beats_the_clock_although_nobody_was_woken() 
             }
         });
     }
+}
+
+/// Between a receiver's last look and its leaving the line there is a moment, too.
+#[test]
+fn a_value_that_is_given_in_the_last_moment_is_received() {
+    let _watchdog = Watchdog::new();
+    let mut stress = Stress::new("a_value_given_in_the_last_moment", Duration::from_millis(1_500));
+    let (tx, rx) = rendezvous();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let receiver = scope.spawn(|| {
+            let mut got = 0;
+            while !is_over.load(SeqCst) {
+                got += u64::from(rx.recv().wait_deadline(Instant::now()).is_ok());
+            }
+            got
+        });
+        let mut sent = 0;
+        while stress.goes_on() {
+            for _ in 0..100 {
+                dither(stress.below(400));
+                sent += u64::from(tx.send(1).now().is_ok());
+            }
+        }
+        is_over.store(true, SeqCst);
+        assert_eq!(receiver.join().unwrap(), sent, "each value that was Ok was received");
+    });
 }
 
 // ---- a timeout is one timeout

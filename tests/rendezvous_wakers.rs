@@ -608,6 +608,7 @@ fn a_waker_that_panics_beside_a_blocked_thread_leaves_the_value_to_it() {
     thread::scope(|scope| {
         let thread = scope.spawn(|| rx.recv().wait());
         until(|| tx.stats().waiting_receivers == 2);
+        let_them_park();
         hook.set_panic(Moment::Wake);
         let mut send = tx.send(1);
         assert!(panics(|| poll_once(&mut send)));

@@ -6,7 +6,7 @@ mod support;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use handover::{duplex, simplex, stream};
+use handover::{Why, duplex, rendezvous, simplex, stream};
 use support::{Watchdog, peer_waits, until};
 
 const BLOCKED: Duration = Duration::from_millis(500);
@@ -60,4 +60,47 @@ fn a_wait_without_end_costs_nothing() {
     assert!(pause.send(()).wait_timeout(BLOCKED).unwrap_err().is_timed_out());
     drop((server, paused));
     blocked.join().unwrap();
+}
+
+#[test]
+fn many_to_many_a_timeout_costs_nothing_whatever_waits() {
+    let _dog = Watchdog::new();
+    let (tx, rx) = rendezvous();
+    assert_idle(|| assert!(rx.recv().wait_timeout(BLOCKED).unwrap_err().is_timed_out()));
+    assert_idle(|| assert!(tx.send(1).wait_timeout(BLOCKED).unwrap_err().is_timed_out()));
+    assert_idle(|| assert!(tx.send_all([1, 2]).wait_timeout(BLOCKED).unwrap_err().is_timed_out()));
+    assert_idle(|| assert!(tx.reserve().wait_timeout(BLOCKED).unwrap_err().is_timed_out()));
+    assert_idle(|| assert!(rx.closed().wait_timeout(BLOCKED).unwrap_err().is_timed_out()));
+}
+
+#[test]
+fn many_to_many_a_wait_without_end_costs_nothing_whatever_waits() {
+    let _dog = Watchdog::new();
+    let (receivers, senders) = (rendezvous::<u8>(), rendezvous::<u8>());
+    let (mut pause, _paused) = simplex::<()>();
+    thread::scope(|scope| {
+        let ((tx, rx), (full, _empty)) = (&receivers, &senders);
+        for n in 0..4 {
+            scope.spawn(move || {
+                assert_idle(|| match n {
+                    0 => assert!(rx.iter().next().is_none()),
+                    1 => assert_eq!(rx.closed().wait(), Ok(Why::Closed)),
+                    2 => assert!(pollster::block_on(rx.recv()).unwrap_err().is_end()),
+                    _ => assert!(rx.recv().wait().unwrap_err().is_end()),
+                });
+            });
+            scope.spawn(move || {
+                assert_idle(|| match n {
+                    0 => assert!(full.send_all([1, 2]).wait().is_err()),
+                    1 => assert!(full.reserve().wait().is_err()),
+                    2 => assert!(pollster::block_on(full.send(1)).unwrap_err().is_end()),
+                    _ => assert!(full.send(1).wait().unwrap_err().is_end()),
+                });
+            });
+        }
+        until(|| tx.stats().waiting_receivers == 3 && full.stats().waiting_senders == 4);
+        assert!(pause.send(()).wait_timeout(BLOCKED).unwrap_err().is_timed_out());
+        tx.close();
+        full.close();
+    });
 }

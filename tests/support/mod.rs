@@ -51,6 +51,12 @@ pub(crate) fn until(mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Lets the threads that wait go from lingering to parking. No test relies on it: what it claims is so before and after; but a
+/// wake-up that is missing shows only after.
+pub(crate) fn let_them_park() {
+    thread::sleep(Duration::from_millis(5));
+}
+
 // Nothing but `Debug` tells of an end whether its peer has left a waker, so that tests need not sleep until it has.
 pub(crate) fn peer_waits(end: &impl fmt::Debug) -> bool {
     format!("{end:?}").contains("peer_waits: true")
