@@ -508,6 +508,33 @@ fn a_dropped_choice_passes_its_call_on() {
     drop(permit);
 }
 
+/// Who lets a permit go has nothing more to do with its receiver, which may be another's.
+#[test]
+fn a_permit_that_lost_is_given_up_once() {
+    let (tx, rx) = rendezvous();
+    let quiet = never::<u8>();
+    for way in 0..3 {
+        let mut recv = rx.recv();
+        pend(&mut recv);
+        let permit = tx.reserve().now().unwrap();
+        let (mut next, mut behind) = (tx.reserve(), tx.send(5));
+        pend(&mut next);
+        pend(&mut behind);
+        let mut send = permit.send(1);
+        match way {
+            0 => assert!(select((&mut send, quiet.recv())).now().is_none()),
+            1 => assert!(select((&mut send, quiet.recv())).wait_timeout(MOMENT).is_none()),
+            _ => {}
+        }
+        assert_eq!(send.reclaim(), Some(1));
+        let permit = ready(&mut next).expect("it came before the send that waits");
+        let mut send = permit.send(2);
+        pend(&mut send);
+        assert_eq!(ready(&mut recv), Ok(2));
+        ready(&mut send).unwrap();
+    }
+}
+
 #[test]
 fn a_kept_choice_that_nobody_polls_does_not_stop_waiting_threads() {
     let _watchdog = Watchdog::new();
