@@ -513,7 +513,7 @@ fn a_dropped_choice_passes_its_call_on() {
 fn a_permit_that_lost_is_given_up_once() {
     let (tx, rx) = rendezvous();
     let quiet = never::<u8>();
-    for way in 0..3 {
+    for chooses in [true, false] {
         let mut recv = rx.recv();
         pend(&mut recv);
         let permit = tx.reserve().now().unwrap();
@@ -521,10 +521,8 @@ fn a_permit_that_lost_is_given_up_once() {
         pend(&mut next);
         pend(&mut behind);
         let mut send = permit.send(1);
-        match way {
-            0 => assert!(select((&mut send, quiet.recv())).now().is_none()),
-            1 => assert!(select((&mut send, quiet.recv())).wait_timeout(MOMENT).is_none()),
-            _ => {}
+        if chooses {
+            assert!(select((&mut send, quiet.recv())).now().is_none());
         }
         assert_eq!(send.reclaim(), Some(1));
         let permit = ready(&mut next).expect("it came before the send that waits");
