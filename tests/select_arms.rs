@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::thread;
 
 use futures_lite::future::block_on;
-use handover::{Sel2, Sel3, Sel4, Why, duplex, never, op, rendezvous, select, simplex, stream};
+use handover::{Sel2, Sel3, Why, duplex, never, op, rendezvous, select, simplex, stream};
 use support::{How, Watchdog, pend, poll_once, ready};
 
 #[derive(Clone, Copy, Debug)]
@@ -466,6 +466,5 @@ fn a_vec_of_any_operation() {
     let mut choice =
         select(ends.iter_mut().map(|(_, client)| client.recv()).collect::<Vec<_>>()).biased();
     assert_eq!(ready(&mut choice), (0, Ok(0)));
-    let choice = select((rx.recv(), rx.closed(), tx.closed(), tx.reserve())).now();
-    assert!(matches!(choice, None::<Sel4<_, _, _, _>>));
+    assert!(select((rx.recv(), rx.closed(), tx.closed(), tx.reserve())).now().is_none());
 }
