@@ -420,7 +420,7 @@ fn choices() {
     send();
     let ((), [calls, freed, _]) = count(&mut receive);
     assert_eq!((calls, freed), (0, 0), "choices of what is received, or is there");
-    let ((), [calls, freed, _]) = count(&mut send);
+    let ((), [calls, freed, _]) = count(send);
     assert_eq!((calls, freed), (ROUNDS as usize, ROUNDS as usize), "choices with offers");
 }
 
