@@ -407,7 +407,7 @@ fn choices() {
             assert!(select((other.send(1), rx.recv())).now().is_none());
         }
     };
-    let mut send = || {
+    let send = || {
         for round in 0..ROUNDS {
             let mut choice = select((tx.send(round), other.send(round), tx.reserve()));
             assert!(pends(&mut choice) && pends(&mut choice));
