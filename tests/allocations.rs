@@ -451,6 +451,7 @@ fn a_message_allocates_nothing() {
     });
     TAKES_PART.set(true);
     given_up(false);
+    choices(); // before there are threads, whose last destructors run when they have been joined
     creation();
     between_threads(
         "thread to thread",
@@ -480,7 +481,6 @@ fn a_message_allocates_nothing() {
     in_one_task();
     as_a_stream();
     given_up(true);
-    choices();
     rendezvous_creation();
     rendezvous_in_steady_state();
     rendezvous_in_one_task();
