@@ -149,6 +149,8 @@ fn a_kept_choice_that_nobody_polls_does_not_stop_waiting_threads() {
         // Also of those that choose themselves.
         let receiver = scope.spawn(|| select((rx.recv(), quiet.recv())).wait());
         until_receivers(&tx, 2);
+        // Most likely it is parked by then.
+        assert!(quiet.recv().wait_timeout(10 * MOMENT).is_err());
         let sent = select((tx.send(2), quiet.recv())).wait();
         assert!(matches!(sent, Sel2::A(Ok(()))));
         assert!(matches!(receiver.join().unwrap(), Sel2::A(Ok(2))));
