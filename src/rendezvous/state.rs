@@ -362,6 +362,12 @@ impl<T> State<T> {
             self.senders.append(ticket, VALUES);
         }
         self.pair(fx);
+        if self.senders.contains(ticket) && self.senders.len(VALUES) <= self.called {
+            // All who are called may be kept and never look: a thread that chooses is told too.
+            if let Some(thread) = self.takers.first(THREADS) {
+                self.rouse(thread, fx);
+            }
+        }
         Found::Done(self.senders.contains(ticket).then_some(ticket))
     }
 
