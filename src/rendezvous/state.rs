@@ -317,6 +317,18 @@ impl<T> State<T> {
         if self.senders.contains(ticket) && !self.senders.is_in_list(ticket) {
             self.senders.insert(ticket, VALUES);
             self.pair(fx);
+            self.rouse_beside_called(fx);
+        }
+    }
+
+    /// A new offer, for which somebody else's call stands: all who are called may be kept and never look. So a thread that chooses
+    /// is told too.
+    fn rouse_beside_called(&mut self, fx: &mut Effects<'_>) {
+        let offers = self.senders.len(VALUES);
+        if offers > 0 && offers <= self.called {
+            if let Some(thread) = self.takers.first(THREADS) {
+                self.rouse(thread, fx);
+            }
         }
     }
 
@@ -362,12 +374,7 @@ impl<T> State<T> {
             self.senders.append(ticket, VALUES);
         }
         self.pair(fx);
-        if self.senders.contains(ticket) && self.senders.len(VALUES) <= self.called {
-            // All who are called may be kept and never look: a thread that chooses is told too.
-            if let Some(thread) = self.takers.first(THREADS) {
-                self.rouse(thread, fx);
-            }
-        }
+        self.rouse_beside_called(fx);
         Found::Done(self.senders.contains(ticket).then_some(ticket))
     }
 
