@@ -8,13 +8,13 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize};
 use std::sync::mpsc;
-use std::task::Context;
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
 use futures_lite::StreamExt;
 use futures_lite::future::{block_on, poll_once, zip};
-use handover::{Client, Receiver, Sender, Server, duplex, rendezvous, simplex};
+use handover::{Client, Receiver, Sender, Server, duplex, never, rendezvous, select, simplex};
 
 /// The system's allocator, and what the threads that take part asked of it (the test harness has others).
 struct Counting;
@@ -391,6 +391,47 @@ fn rendezvous_creation() {
     assert_eq!(HELD.load(Relaxed), before);
 }
 
+/// A choice that waits with offers allocates what they share, and any other nothing.
+fn choices() {
+    fn pends(op: &mut (impl Future + Unpin)) -> bool {
+        Pin::new(op).poll(&mut Context::from_waker(Waker::noop())).is_pending()
+    }
+    let (tx, rx) = rendezvous::<u32>();
+    let (other, _keeps) = rendezvous::<u32>();
+    let (mut server, mut client) = simplex::<u32>();
+    let quiet = never::<u32>();
+    let mut receive = || {
+        for round in 0..ROUNDS {
+            let mut choice = select((rx.recv(), quiet.recv(), client.recv()));
+            assert!(pends(&mut choice));
+            let mut send = tx.send(round);
+            assert!(pends(&mut send));
+            assert!(!pends(&mut choice) && !pends(&mut send));
+            let mut choice = select((tx.closed(), quiet.recv(), server.demand(), rx.recv()));
+            assert!(!pends(&mut choice), "a demand stands");
+            let mut send = tx.send(round);
+            assert!(pends(&mut send));
+            assert!(select((other.send(1), rx.recv())).now().is_some(), "there at once");
+            assert!(select((other.send(1), rx.recv())).now().is_none());
+        }
+    };
+    let send = || {
+        for round in 0..ROUNDS {
+            let mut choice = select((tx.send(round), other.send(round), tx.reserve()));
+            assert!(pends(&mut choice) && pends(&mut choice));
+            assert_eq!(rx.recv().now(), Ok(round));
+            assert!(!pends(&mut choice));
+        }
+    };
+    // The first time, the queues grow.
+    receive();
+    send();
+    let ((), [calls, freed, _]) = count(&mut receive);
+    assert_eq!((calls, freed), (0, 0), "choices of what is received, or is there");
+    let ((), [calls, freed, _]) = count(send);
+    assert_eq!((calls, freed), (ROUNDS as usize, ROUNDS as usize), "choices with offers");
+}
+
 fn creation() {
     fn create<T, U>() {
         let (ends, [calls, _, bytes]) = count(duplex::<T, U>);
@@ -418,6 +459,7 @@ fn a_message_allocates_nothing() {
     });
     TAKES_PART.set(true);
     given_up(false);
+    choices(); // before there are threads, whose last destructors run when they have been joined
     creation();
     between_threads(
         "thread to thread",

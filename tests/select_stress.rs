@@ -78,10 +78,12 @@ fn play(me: usize, channels: &Channels, census: &Census, mut stress: Stress) -> 
                 Some(Sel2::B(sent)) => told[0] = Some(sent.is_ok()),
                 None => {}
             },
-            2 => match run!(select(vec![a.1.recv(), b.1.recv(), quiet.recv()])) {
-                Some((place, got)) => took([&a.1, &b.1][place], got.unwrap()),
-                None => {}
-            },
+            2 => {
+                if let Some((place, got)) = run!(select(vec![a.1.recv(), b.1.recv(), quiet.recv()]))
+                {
+                    took([&a.1, &b.1][place], got.unwrap());
+                }
+            }
             3 => match run!(select((&mut two, a.0.reserve(), c.1.recv()))) {
                 Some(Sel3::A(sent)) => told[1] = Some(sent.is_ok()),
                 Some(Sel3::B(permit)) => {
