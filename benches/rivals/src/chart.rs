@@ -17,7 +17,7 @@ struct Chart {
     is_one_scale: bool,
 }
 
-const CHARTS: [Chart; 6] = [
+const CHARTS: [Chart; 7] = [
     Chart {
         file: "lockstep.svg",
         title: "An item handed over, between threads",
@@ -43,6 +43,13 @@ const CHARTS: [Chart; 6] = [
             "4-to-4-current-thread",
             "4-to-4-multi-thread",
         ],
+        measure: 0,
+        is_one_scale: true,
+    },
+    Chart {
+        file: "select.svg",
+        title: "An item handed over by select, between threads",
+        rows: &["select-2", "select-8", "select-send-2", "select-send-8"],
         measure: 0,
         is_one_scale: true,
     },

@@ -8,7 +8,7 @@ use std::thread;
 
 use crossfire::{AsyncRx, AsyncTx, Rx, Tx, spsc};
 use futures_lite::future::block_on;
-use handover::{duplex, generate, rendezvous, simplex};
+use handover::{duplex, generate, rendezvous, select, simplex};
 
 use crate::clock::{Clock, Spent};
 use crate::drive::{Work, drain};
@@ -20,6 +20,7 @@ use crate::table::{Kind, Table, WORKS};
 pub(crate) fn enter(table: &mut Table) {
     channels(table);
     crate::many::enter(table);
+    crate::choose::enter(table);
     generators(table);
     crate::batches::enter(table);
     ping_pong(table);
@@ -196,25 +197,48 @@ impl Drop for Slot {
 
 fn waits(table: &mut Table) {
     const ROW: &str = "blocked";
-    let swapped = |(sender, receiver)| (receiver, sender);
-    table.enter(ROW, "handover recv().wait_timeout()", move |_| {
+    fn swapped<A, B>((a, b): (A, B)) -> (B, A) {
+        (b, a)
+    }
+    table.enter(ROW, "handover simplex recv().wait_timeout()", |_| {
         blocked(swapped(simplex::<u64>()), |mut client| {
             assert!(client.recv().wait_timeout(BLOCKED).unwrap_err().is_timed_out());
         })
     });
-    table.enter(ROW, "handover send().wait_timeout()", |_| {
+    table.enter(ROW, "handover simplex send().wait_timeout()", |_| {
         blocked(simplex(), |mut server| {
             assert!(server.send(1).wait_timeout(BLOCKED).unwrap_err().is_timed_out());
         })
     });
-    table.enter(ROW, "handover recv().wait()", |_| {
-        let (server, client) = simplex::<u64>();
-        blocked_until((client, server), |mut end| assert!(end.take().is_none()), drop)
+    table.enter(ROW, "handover simplex recv().wait()", |_| {
+        blocked_until(swapped(simplex::<u64>()), |mut end| assert!(end.take().is_none()), drop)
     });
-    table.enter(ROW, "handover recv().await, block_on", |_| {
-        let (server, client) = simplex::<u64>();
+    table.enter(ROW, "handover simplex recv().await, block_on", |_| {
         let wait = |mut client: handover::Client<u64>| assert!(block_on(client.recv()).is_err());
-        blocked_until((client, server), wait, drop)
+        blocked_until(swapped(simplex()), wait, drop)
+    });
+    table.enter(ROW, "handover rendezvous recv().wait_timeout()", |_| {
+        blocked(swapped(rendezvous::<u64>()), |rx| {
+            assert!(rx.recv().wait_timeout(BLOCKED).unwrap_err().is_timed_out());
+        })
+    });
+    table.enter(ROW, "handover rendezvous send().wait_timeout()", |_| {
+        blocked(rendezvous(), |tx| {
+            assert!(tx.send(1).wait_timeout(BLOCKED).unwrap_err().is_timed_out());
+        })
+    });
+    table.enter(ROW, "handover rendezvous recv().wait()", |_| {
+        blocked_until(swapped(rendezvous::<u64>()), |mut end| assert!(end.take().is_none()), drop)
+    });
+    table.enter(ROW, "handover rendezvous send().wait()", |_| {
+        blocked_until(rendezvous(), |mut end| assert!(!end.give(1)), drop)
+    });
+    table.enter(ROW, "handover select of 2 receives", |_| {
+        let ((a, from_a), (b, from_b)) = (rendezvous::<u64>(), rendezvous::<u64>());
+        let wait = |(a, b): (handover::Receiver<u64>, handover::Receiver<u64>)| {
+            assert!(select((a.recv(), b.recv())).wait_timeout(BLOCKED).is_none());
+        };
+        blocked(((from_a, from_b), (a, b)), wait)
     });
     macro_rules! recv_timeout {
         ($($name:literal: $open:expr;)+) => { $(

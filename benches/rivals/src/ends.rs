@@ -95,6 +95,7 @@ give! {
     flume::Sender<u64>: send;
     kanal::Sender<u64>: send;
     Tx<spsc::One<u64>>: send;
+    Tx<spsc::Array<u64>>: send;
     MTx<mpmc::Array<u64>>: send;
     async_channel::Sender<u64>: send_blocking;
     tokio::sync::mpsc::Sender<u64>: blocking_send;

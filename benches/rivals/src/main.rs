@@ -15,6 +15,7 @@ use table::{Plan, Row, Table};
 
 mod batches;
 mod chart;
+mod choose;
 mod cli;
 mod clock;
 mod contestants;

@@ -164,7 +164,7 @@ fn parts(n: u64, count: usize) -> impl Iterator<Item = Range<u64>> {
 /// What came, whatever the order: how many, their sum, and the sum of their mixed bits, which is another one if an item came
 /// twice and another one did not come.
 #[derive(Default, PartialEq, Debug)]
-struct Seen {
+pub(crate) struct Seen {
     count: u64,
     sum: u64,
     mixed: u64,
@@ -172,7 +172,7 @@ struct Seen {
 
 impl Seen {
     #[inline]
-    fn take(&mut self, item: u64) {
+    pub(crate) fn take(&mut self, item: u64) {
         let spread = item.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         self.count += 1;
         self.sum = self.sum.wrapping_add(item);
@@ -182,7 +182,7 @@ impl Seen {
 }
 
 /// Panics unless it was the numbers up to `n`, each once.
-fn check(n: u64, seen: Vec<Seen>) {
+pub(crate) fn check(n: u64, seen: Vec<Seen>) {
     let mut expected = Seen::default();
     (0..n).for_each(|item| expected.take(item));
     let mut sum = Seen::default();

@@ -104,7 +104,7 @@ impl Plan {
     pub(crate) fn new(is_quick: bool) -> Self {
         let millis = Duration::from_millis;
         let (sample, sample_of_growth) =
-            if is_quick { (millis(50), millis(15)) } else { (millis(300), millis(100)) };
+            if is_quick { (millis(40), millis(15)) } else { (millis(300), millis(100)) };
         let (rounds, rounds_of_once) = if is_quick { (5, 1) } else { (9, 3) };
         let rounds_of_growth = if is_quick { 3 } else { 5 };
         Self { sample, rounds, rounds_of_once, sample_of_growth, rounds_of_growth }
@@ -183,6 +183,10 @@ impl Table {
                 "4-to-4-multi-thread",
                 "4 producers to 4 consumers, tasks on tokio's `multi_thread`, 2 workers",
             ),
+            Row::timed("select-2", "a receive from one of 2 channels, thread to thread"),
+            Row::timed("select-8", "a receive from one of 8 channels, thread to thread"),
+            Row::timed("select-send-2", "a send into one of 2 channels, thread to thread"),
+            Row::timed("select-send-8", "a send into one of 8 channels, thread to thread"),
             Row::timed("generator", "a generator driven by its consumer"),
             Row::timed("batches", "batches of 256, thread to thread; an item"),
         ];
