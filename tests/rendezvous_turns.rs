@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future::block_on;
 use handover::{Sel2, never, rendezvous, select};
-use support::{Hook, Moment, Watchdog, panics, pend, poll_once, poll_with, ready};
+use support::{Hook, Moment, Watchdog, let_them_park, panics, pend, poll_once, poll_with, ready};
 
 /// What wakers of others do in its looks is nothing to a blocking iterator: it goes on to wait.
 #[test]
@@ -145,6 +145,80 @@ fn a_choosing_thread_is_served_beside_a_blocked_one() {
     let _watchdog = Watchdog::new();
     let served = share(Party::Thread, Party::Chooser);
     assert!(served[0] < 4 * served[1] && served[1] < 4 * served[0], "thread, chooser: {served:?}");
+}
+
+/// "Waiting threads are told along with it, and take the value if it does not": also two of them, of two values.
+#[test]
+fn each_waiting_thread_is_told_of_what_kept_tasks_do_not_take() {
+    let _watchdog = Watchdog::new();
+    for round in 0..50 {
+        let (tx, rx) = rendezvous();
+        let mut kept = [rx.recv(), rx.recv()];
+        kept.iter_mut().for_each(pend);
+        thread::scope(|scope| {
+            let threads = [(); 2].map(|()| {
+                let handle = scope.spawn(|| rx.recv().wait_timeout(Duration::from_secs(2)));
+                until_receivers(&rx);
+                handle
+            });
+            while rx.stats().waiting_receivers < 4 {
+                thread::yield_now();
+            }
+            let_them_park();
+            let mut sends = [tx.send(1), tx.send(2)];
+            _ = sends.each_mut().map(poll_once); // a thread may be quick
+            let start = Instant::now();
+            let got = threads.map(|thread| thread.join().unwrap());
+            let took = start.elapsed();
+            assert!(
+                took < Duration::from_secs(1),
+                "round {round}: {got:?} after {took:?}: only its time woke the second one"
+            );
+        });
+    }
+}
+
+fn until_receivers<T>(rx: &handover::Receiver<T>) {
+    let before = rx.stats().waiting_receivers;
+    let start = Instant::now();
+    while rx.stats().waiting_receivers <= before && start.elapsed() < Duration::from_millis(20) {
+        thread::yield_now();
+    }
+}
+
+/// The thread that was told along is one in a `select`, and goes with another arm: the next thread must be told.
+#[test]
+fn a_choosing_thread_that_goes_with_another_arm_passes_on_what_it_was_told() {
+    let _watchdog = Watchdog::new();
+    for round in 0..50 {
+        let ((a, a_rx), (b, b_rx)) = (rendezvous(), rendezvous());
+        let mut kept = a_rx.recv();
+        pend(&mut kept);
+        thread::scope(|scope| {
+            let chooser = scope.spawn(|| select((b_rx.recv(), a_rx.recv())).biased().wait());
+            while a.stats().waiting_receivers < 2 {
+                thread::yield_now();
+            }
+            let behind = scope.spawn(|| a_rx.recv().wait_timeout(Duration::from_secs(2)));
+            while a.stats().waiting_receivers < 3 {
+                thread::yield_now();
+            }
+            let_them_park();
+            let (mut send_b, mut send_a) = (b.send(2), a.send(1));
+            _ = (poll_once(&mut send_a), poll_once(&mut send_b)); // the chooser may be quick
+            if matches!(chooser.join().unwrap(), Sel2::A(_)) {
+                let start = Instant::now();
+                let got = behind.join().unwrap();
+                let took = start.elapsed();
+                assert!(
+                    took < Duration::from_secs(1),
+                    "round {round}: {got:?} after {took:?}: only its time woke it"
+                );
+            } else {
+                a.close();
+            }
+        });
+    }
 }
 
 /// The measure itself: of two of a kind each gets about half.

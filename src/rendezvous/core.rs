@@ -137,8 +137,8 @@ impl<T> Sending<T> {
     fn offer(&mut self, core: &Core<T>, look: Look<'_>) -> Poll<Result<(), Why>> {
         let mut glance = glance(look, false);
         let (value, placed, permit) = (&mut self.value, &mut self.placed, self.permit);
-        if look.enters || look.stays.is_none() {
-            self.permit = None; // who only peeks, and stays, keeps it
+        if look.enters {
+            self.permit = None; // who only peeks keeps it
         }
         let found = core.with(|state, fx| {
             let found = state.offer(value, permit, &mut glance, fx);

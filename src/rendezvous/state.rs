@@ -331,18 +331,6 @@ impl<T> State<T> {
         if self.senders.contains(ticket) && !self.senders.is_in_list(ticket) {
             self.senders.insert(ticket, VALUES);
             self.pair(fx);
-            self.rouse_beside_called(fx);
-        }
-    }
-
-    /// A new offer, for which somebody else's call stands: all who are called may be kept and never look. So a thread that chooses
-    /// is told too.
-    fn rouse_beside_called(&mut self, fx: &mut Effects<'_>) {
-        let offers = self.senders.len(VALUES);
-        if offers > 0 && offers <= self.called {
-            if let Some(thread) = self.takers.first(THREADS) {
-                self.rouse(thread, fx);
-            }
         }
     }
 
@@ -384,7 +372,6 @@ impl<T> State<T> {
         let had_turn = permit.is_some();
         let ticket = self.enter_offer(value.take(), had_turn, glance);
         self.pair(fx);
-        self.rouse_beside_called(fx);
         Found::Done(self.senders.contains(ticket).then_some(ticket))
     }
 
