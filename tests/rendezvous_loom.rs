@@ -8,22 +8,10 @@ use std::time::Duration;
 
 use handover::{Receiver, Sender, Why, rendezvous};
 use loom::thread;
-use models::{Alarm, By, Census, Value, explore, pairings, poll_with, run};
+use models::*;
 
 #[path = "support/models.rs"]
 mod models;
-
-fn send(by: By, tx: &Sender<Value>, value: Value) -> Result<(), Why> {
-    run!(by, tx.send(value)).map_err(|error| {
-        let why = error.why();
-        assert!(error.into_unsent().is_some());
-        why
-    })
-}
-
-fn recv(by: By, rx: &Receiver<Value>) -> Result<u8, Why> {
-    run!(by, rx.recv()).map(|value| value.number).map_err(|error| error.why())
-}
 
 /// Tries to receive, not for long.
 fn recv_briefly(by: By, rx: &Receiver<Value>) -> Option<u8> {

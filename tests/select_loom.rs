@@ -4,38 +4,12 @@
 //! that happened as values that do not add up.
 #![cfg(handover_loom)]
 
-use std::task::Poll;
-use std::time::Duration;
-
-use handover::{Arms, Receiver, Sel2, Sender, Why, op, rendezvous, select, simplex};
+use handover::{Sel2, Why, rendezvous, select, simplex};
 use loom::thread;
-use models::{Alarm, By, Census, Value, explore, pairings, poll_with, run};
+use models::*;
 
 #[path = "support/models.rs"]
 mod models;
-
-fn choose<A: Arms>(by: By, choice: op::Select<A>) -> A::Output {
-    run!(by, choice)
-}
-
-/// Not for long.
-fn choose_briefly<A: Arms>(by: By, mut choice: op::Select<A>) -> Option<A::Output> {
-    match by {
-        By::Thread => choice.wait_timeout(Duration::ZERO),
-        By::Task => match poll_with(&mut choice, &Alarm::new().into()) {
-            Poll::Ready(output) => Some(output),
-            Poll::Pending => None,
-        },
-    }
-}
-
-fn send(by: By, tx: &Sender<Value>, value: Value) -> Result<(), Why> {
-    run!(by, tx.send(value)).map_err(|error| error.why())
-}
-
-fn recv(by: By, rx: &Receiver<Value>) -> Result<u8, Why> {
-    run!(by, rx.recv()).map(|value| value.number).map_err(|error| error.why())
-}
 
 /// What a choice between a send and a receive came to: sent, or the number received.
 fn told<E: std::fmt::Debug, F: std::fmt::Debug>(

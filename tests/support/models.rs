@@ -1,5 +1,5 @@
 //! What the loom models share: how to explore, wait, and count values.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports, unused_macros)]
 
 use std::future::Future;
 use std::mem;
@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicIsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
+use handover::{Arms, Receiver, Sender, Why, op};
 use loom::sync::{Condvar, Mutex};
 
 /// Explores a model with at most so many preemptions (`LOOM_MAX_PREEMPTIONS` says otherwise).
@@ -123,6 +125,32 @@ pub(crate) struct Value {
 impl Drop for Value {
     fn drop(&mut self) {
         assert!(self.census.0.fetch_sub(1, Relaxed) > 0, "{} was dropped twice", self.number);
+    }
+}
+
+/// Sends on a channel of many ends.
+pub(crate) fn send(by: By, tx: &Sender<Value>, value: Value) -> Result<(), Why> {
+    run!(by, tx.send(value)).map_err(|error| {
+        let why = error.why();
+        assert!(error.into_unsent().is_some());
+        why
+    })
+}
+
+/// Receives from a channel of many ends.
+pub(crate) fn recv(by: By, rx: &Receiver<Value>) -> Result<u8, Why> {
+    run!(by, rx.recv()).map(|value| value.number).map_err(|error| error.why())
+}
+
+pub(crate) fn choose<A: Arms>(by: By, choice: op::Select<A>) -> A::Output {
+    run!(by, choice)
+}
+
+/// Not for long.
+pub(crate) fn choose_briefly<A: Arms>(by: By, choice: op::Select<A>) -> Option<A::Output> {
+    match by {
+        By::Thread => choice.wait_timeout(Duration::ZERO),
+        By::Task => poll_once(choice),
     }
 }
 
