@@ -201,7 +201,7 @@ macro_rules! end {
             /// ```
             pub fn stats(&self) -> Stats {
                 self.core.with(|state, _| {
-                    let [senders, receivers] = state.ends();
+                    let [senders, receivers] = state.ends().map(|ends| ends as usize);
                     let [waiting_senders, waiting_receivers] = state.waiting();
                     Stats {
                         senders,
@@ -217,14 +217,14 @@ macro_rules! end {
         /// Another end of the same side. Of a channel that has ended, too.
         impl<T> Clone for $End<T> {
             fn clone(&self) -> Self {
-                self.core.with(|state, _| state.join($side));
+                self.core.join($side);
                 Self { core: Arc::clone(&self.core) }
             }
         }
 
         impl<T> Drop for $End<T> {
             fn drop(&mut self) {
-                self.core.with(|state, fx| state.part($side, why_now(), fx));
+                self.core.part($side, why_now());
             }
         }
 
@@ -259,6 +259,7 @@ macro_rules! end {
                     let is_alive = state.ends()[$side] > 0;
                     if is_alive {
                         state.join($side);
+                        self.core.note_ends(state);
                     }
                     is_alive
                 });

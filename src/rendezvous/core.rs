@@ -12,39 +12,48 @@ use crate::step::{Look, Step};
 use crate::sync::{self, Arc, Mutex};
 use crate::wait::{Pace, Who};
 use std::sync::atomic::AtomicU32;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::{Duration, Instant};
 
 pub(super) const SENDERS: usize = 0;
 pub(super) const RECEIVERS: usize = 1;
 
+// In this order: a party that lingers watches its word, so that must not share a cache line with the other side's, nor with what
+// changes at each look. What lies beside it, and at the beginning of the state, changes rarely.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Core<T> {
+    /// Of the receivers' entries.
+    takers: Words,
     state: Mutex<State<T>>,
-    /// Of the senders' entries, and of the receivers'.
-    words: [Words; 2],
     /// How long each side lingers. A hint.
     paces: [AtomicU32; 2],
     /// The thread on which each side last waited. A hint.
     places: [AtomicUsize; 2],
+    /// A side has more than one end, of which others may be ready to run on this thread. A hint.
+    is_crowded: AtomicBool,
+    /// Of the senders' entries.
+    offers: Words,
 }
 
 impl<T> Core<T> {
     /// With so many ends on each side.
-    pub(super) fn new(ends: [usize; 2]) -> Arc<Self> {
+    pub(super) fn new(ends: [u32; 2]) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(State::new(ends)),
-            words: [Words::new(), Words::new()],
+            takers: Words::new(),
+            offers: Words::new(),
             paces: [(); 2].map(|()| AtomicU32::new(Pace::new().to_bits())),
             places: [(); 2].map(|()| AtomicUsize::new(0)),
+            is_crowded: AtomicBool::new(false),
         })
     }
 
     /// The one way to the state. What it entails for others is done after unlocking.
     #[inline]
     pub(super) fn with<R>(&self, f: impl FnOnce(&mut State<T>, &mut Effects<'_>) -> R) -> R {
-        let mut fx = Effects::new(&self.words);
+        let mut fx = Effects::new(&self.offers, &self.takers);
         let result = f(&mut self.state.lock(), &mut fx);
         fx.run();
         result
@@ -54,12 +63,33 @@ impl<T> Core<T> {
     /// is given its value, by what that very waker does before it panics.
     #[inline]
     fn with_prize<R>(&self, f: impl FnOnce(&mut State<T>, &mut Effects<'_>) -> R) -> R {
-        let mut fx = Effects::new(&self.words);
+        let mut fx = Effects::new(&self.offers, &self.takers);
         let result = f(&mut self.state.lock(), &mut fx);
         fx.run_quietly();
         result
     }
 
+    /// Another end of a side.
+    pub(super) fn join(&self, side: usize) {
+        self.with(|state, _| {
+            state.join(side);
+            self.note_ends(state);
+        });
+    }
+
+    /// One end of a side less.
+    pub(super) fn part(&self, side: usize, why: Why) {
+        self.with(|state, fx| {
+            state.part(side, why, fx);
+            self.note_ends(state);
+        });
+    }
+
+    pub(super) fn note_ends(&self, state: &State<T>) {
+        self.is_crowded.store(state.ends().into_iter().any(|ends| ends > 1), Relaxed);
+    }
+
+    /// Whether it may pay to linger for the other side. Also leaves a hint for it.
     #[inline]
     pub(super) fn is_other_side_elsewhere(&self, side: usize) -> bool {
         let here = sync::this_thread();
@@ -68,7 +98,7 @@ impl<T> Core<T> {
             self.places[side].store(here, Relaxed);
         }
         let there = self.places[1 - side].load(Relaxed);
-        there != 0 && there != here
+        there != 0 && there != here && !self.is_crowded.load(Relaxed)
     }
 
     pub(super) fn pace(&self, side: usize) -> Pace {
@@ -124,7 +154,7 @@ impl<T> Sending<T> {
     #[inline]
     pub(super) fn step(&mut self, core: &Core<T>, look: Look<'_>) -> Poll<Result<(), Why>> {
         match self.placed {
-            Some((_, mark)) if core.words[SENDERS].is_taken(mark) => {
+            Some((_, mark)) if core.offers.is_taken(mark) => {
                 self.placed = None;
                 Poll::Ready(Ok(()))
             }
@@ -143,7 +173,7 @@ impl<T> Sending<T> {
         let found = core.with(|state, fx| {
             let found = state.offer(value, permit, &mut glance, fx);
             if let Found::Done(Some(ticket)) = found {
-                let mark = core.words[SENDERS].begin(ticket.index, ticket.serial);
+                let mark = core.offers.begin(ticket.index, ticket.serial);
                 *placed = Some((ticket, mark));
             }
             found
@@ -170,7 +200,7 @@ impl<T> Sending<T> {
             core.with(|state, fx| {
                 let found = state.see_offer(ticket, &mut glance, fx);
                 if let Some((_, mark)) = &mut self.placed {
-                    core.words[SENDERS].refresh(mark);
+                    core.offers.refresh(mark);
                 }
                 found
             })
@@ -191,7 +221,7 @@ impl<T> Sending<T> {
     /// Gives up: the value, if it was not taken.
     pub(super) fn take_back(&mut self, core: &Core<T>) -> Option<T> {
         if let Some((ticket, mark)) = self.placed.take() {
-            if core.words[SENDERS].is_taken(mark) {
+            if core.offers.is_taken(mark) {
                 return None;
             }
             return core.with(|state, fx| state.take_back(ticket, fx));
@@ -222,7 +252,7 @@ impl<T> Sending<T> {
     }
 
     pub(super) fn is_stirred(&self, core: &Core<T>) -> bool {
-        self.placed.is_some_and(|(_, mark)| core.words[SENDERS].is_stirred(mark))
+        self.placed.is_some_and(|(_, mark)| core.offers.is_stirred(mark))
     }
 }
 
@@ -241,7 +271,7 @@ impl Reserving {
             glance,
             core.with_prize(|state, fx| {
                 let found = state.reserve(&mut self.at, &mut glance, fx);
-                self.mark = self.at.map(|at| core.words[SENDERS].mark(at.index));
+                self.mark = self.at.map(|at| core.offers.mark(at.index));
                 found
             })
         );
@@ -263,7 +293,7 @@ impl Reserving {
     }
 
     pub(super) fn is_stirred<T>(&self, core: &Core<T>) -> bool {
-        self.mark.is_some_and(|mark| core.words[SENDERS].is_stirred(mark))
+        self.mark.is_some_and(|mark| core.offers.is_stirred(mark))
     }
 }
 
@@ -340,7 +370,7 @@ impl<T, C: Deref<Target = Core<T>>> Step for Taking<C> {
             glance,
             core.with_prize(|state, fx| {
                 let found = state.receive(&mut self.at, &mut glance, fx);
-                self.mark = self.at.map(|at| core.words[RECEIVERS].mark(at.index));
+                self.mark = self.at.map(|at| core.takers.mark(at.index));
                 found
             })
         );
@@ -387,7 +417,7 @@ impl<T, C: Deref<Target = Core<T>>> Step for Taking<C> {
 
     #[inline]
     fn is_stirred(&self) -> bool {
-        self.mark.is_some_and(|mark| self.core.words[RECEIVERS].is_stirred(mark))
+        self.mark.is_some_and(|mark| self.core.takers.is_stirred(mark))
     }
 
     #[inline]

@@ -20,7 +20,7 @@ pub(super) struct Mark {
 
 impl Words {
     /// How many entries have a word of their own.
-    const EXACT: u32 = 7;
+    const EXACT: u32 = 3;
 
     pub(super) fn new() -> Self {
         Self(std::array::from_fn(|_| AtomicU32::new(0)))
@@ -113,7 +113,7 @@ pub(super) struct Effects<'a> {
 
 impl<'a> Effects<'a> {
     #[inline]
-    pub(super) fn new([offers, takers]: &'a [Words; 2]) -> Self {
+    pub(super) fn new(offers: &'a Words, takers: &'a Words) -> Self {
         Self { offers, takers, wake: None, also: None, more: Vec::new(), drop: None, stir: None }
     }
 

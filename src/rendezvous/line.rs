@@ -44,27 +44,27 @@ impl List {
     const EMPTY: Self = Self { head: NIL, tail: NIL, len: 0 };
 }
 
+// In this order: what changes rarely first.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Line<W, const LISTS: usize> {
     entries: Vec<Entry<W>>,
+    serial: u64,
     free: u32,
     used: u32,
     lists: [List; LISTS],
-    serial: u64,
-    firsts: u64,
 }
 
 impl<W, const LISTS: usize> Line<W, LISTS> {
     pub(super) const fn new() -> Self {
-        let (serial, firsts) = (MIDDLE, MIDDLE);
         let lists = [List::EMPTY; LISTS];
-        Self { entries: Vec::new(), free: NIL, used: 0, lists, serial, firsts }
+        Self { entries: Vec::new(), serial: MIDDLE, free: NIL, used: 0, lists }
     }
 
     /// How many stand in a list.
     #[inline]
-    pub(super) fn len(&self, list: u8) -> usize {
-        self.lists[list as usize].len as usize
+    pub(super) fn len(&self, list: u8) -> u32 {
+        self.lists[list as usize].len
     }
 
     #[inline]
@@ -119,10 +119,9 @@ impl<W, const LISTS: usize> Line<W, LISTS> {
         self.enter_as(waiter, self.serial)
     }
 
-    /// A new entry for one that came before all others, in no list yet.
-    pub(super) fn enter_first(&mut self, waiter: W) -> Ticket {
-        self.firsts -= 1;
-        self.enter_as(waiter, self.firsts)
+    /// A new entry for one that came before all others, the `nth` such one in this line; in no list yet.
+    pub(super) fn enter_first(&mut self, waiter: W, nth: u64) -> Ticket {
+        self.enter_as(waiter, MIDDLE - nth)
     }
 
     #[inline]

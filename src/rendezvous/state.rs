@@ -46,24 +46,29 @@ use crate::claim::Party;
 use crate::error::Why;
 use crate::wait::Who;
 
+// In this order: what changes rarely first, see `Core`.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct State<T> {
-    senders: Line<Offer<T>, 2>,
-    takers: Line<Taker<T>, 2>,
-    called: usize,
-    called_tasks: usize,
     watchers: Option<Box<Line<Option<Waker>, 0>>>,
-    handed_over: u64,
+    /// How many offers had a turn before: those of permits.
+    had_turn: u64,
     /// How many ends each side has.
-    ends: [usize; 2],
+    ends: [u32; 2],
     end: Option<Why>,
+    takers: Line<Taker<T>, 2>,
+    senders: Line<Offer<T>, 2>,
+    called: u32,
+    called_tasks: u32,
+    handed_over: u64,
 }
 
 impl<T> State<T> {
-    pub(super) const fn new(ends: [usize; 2]) -> Self {
+    pub(super) const fn new(ends: [u32; 2]) -> Self {
         Self {
             senders: Line::new(),
             takers: Line::new(),
+            had_turn: 0,
             called: 0,
             called_tasks: 0,
             watchers: None,
@@ -80,7 +85,7 @@ impl<T> State<T> {
         self.end
     }
 
-    pub(super) const fn ends(&self) -> [usize; 2] {
+    pub(super) const fn ends(&self) -> [u32; 2] {
         self.ends
     }
 
@@ -90,7 +95,7 @@ impl<T> State<T> {
 
     /// One more end of a side.
     pub(super) const fn join(&mut self, side: usize) {
-        self.ends[side] += 1;
+        self.ends[side] = self.ends[side].checked_add(1).expect("fewer than 2^32 ends of a side");
     }
 
     /// One end of a side less; the last one ends the channel.
@@ -270,7 +275,7 @@ impl<T> State<T> {
         self.called += 1;
         let Some(taker) = self.takers.get(ticket) else { return };
         taker.role = Role::Called;
-        self.called_tasks += usize::from(taker.who == Who::Task);
+        self.called_tasks += u32::from(taker.who == Who::Task);
         self.rouse(ticket, fx);
     }
 
@@ -380,7 +385,8 @@ impl<T> State<T> {
         let (waker, held) = (glance.fresh.take(), glance.held());
         let offer = Offer { waker, value, granted: None, held };
         if had_turn {
-            let ticket = self.senders.enter_first(offer);
+            self.had_turn += 1;
+            let ticket = self.senders.enter_first(offer, self.had_turn);
             self.senders.prepend(ticket, VALUES);
             ticket
         } else {
@@ -665,7 +671,7 @@ impl<T> State<T> {
         taker.party = glance.party();
         if was_called {
             self.called -= 1;
-            self.called_tasks -= usize::from(was_task);
+            self.called_tasks -= u32::from(was_task);
             self.stand_back(ticket);
             self.pair(fx);
         } else if is_other && taker.role == Role::Idle {
@@ -682,7 +688,7 @@ impl<T> State<T> {
         fx.drop_waker(taker.waker);
         if taker.role == Role::Called {
             self.called -= 1;
-            self.called_tasks -= usize::from(taker.who == Who::Task);
+            self.called_tasks -= u32::from(taker.who == Who::Task);
         }
         taker.value
     }

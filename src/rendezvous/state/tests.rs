@@ -6,11 +6,11 @@ use super::*;
 impl<T> State<T> {
     fn assert_consistent(&mut self) {
         let called = self.takers.all().filter(|(_, taker)| taker.role == Role::Called).count();
-        assert_eq!(called, self.called, "`called` counts the called");
+        assert_eq!(called, self.called as usize, "`called` counts the called");
         let is_called_task =
             |taker: &Taker<T>| taker.role == Role::Called && taker.who == Who::Task;
         let tasks = self.takers.all().filter(|(_, taker)| is_called_task(taker)).count();
-        assert_eq!(tasks, self.called_tasks, "and the tasks among them");
+        assert_eq!(tasks, self.called_tasks as usize, "and the tasks among them");
         if self.end.is_none() && tasks > 0 && !self.senders.is_empty(VALUES) {
             let first = self.takers.iter(THREADS).next();
             assert!(first.is_none_or(|(_, taker)| taker.told), "the first thread is told");
@@ -20,7 +20,7 @@ impl<T> State<T> {
         }
         let idle = self.takers.all().filter(|(_, taker)| taker.role == Role::Idle).count();
         assert_eq!(
-            self.takers.len(THREADS) + self.takers.len(TASKS),
+            (self.takers.len(THREADS) + self.takers.len(TASKS)) as usize,
             idle,
             "the idle are in a list"
         );
@@ -49,7 +49,7 @@ fn random_steps_keep_the_invariants() {
         let (mut offers, mut takers) = (Vec::new(), Vec::<(Ticket, Who)>::new());
         let (mut reserves, mut permits) = (Vec::<Option<Ticket>>::new(), Vec::<Ticket>::new());
         for _ in 0..200 {
-            let mut fx = Effects::new(&words);
+            let mut fx = Effects::new(&words[0], &words[1]);
             let who = if below(2) == 0 { Who::Thread } else { Who::Task };
             match below(9) {
                 kind @ (0 | 1) => {
@@ -107,7 +107,7 @@ fn random_steps_keep_the_invariants() {
             fx.run();
             state.assert_consistent();
         }
-        let mut fx = Effects::new(&words);
+        let mut fx = Effects::new(&words[0], &words[1]);
         for at in offers {
             sent += u64::from(state.take_back(at, &mut fx).is_none());
         }
@@ -137,7 +137,7 @@ fn place(state: &mut State<u32>, value: u32, fx: &mut Effects<'_>) -> Ticket {
 #[test]
 fn who_was_called_for_nothing_is_called_first_again() {
     let words = [Words::new(), Words::new()];
-    let mut fx = Effects::new(&words);
+    let mut fx = Effects::new(&words[0], &words[1]);
     let mut state = State::new([1, 1]);
     let tickets = [(); 3].map(|()| stand(&mut state, Who::Task, &mut fx));
     let withdrawn = [1, 2].map(|value| place(&mut state, value, &mut fx));
@@ -170,7 +170,7 @@ fn a_thread_behind_a_called_task_is_roused_and_given_the_older_offer() {
     let waker = Waker::from(std::sync::Arc::clone(&bell));
     let words = [Words::new(), Words::new()];
     let mut state = State::new([1, 1]);
-    let mut fx = Effects::new(&words);
+    let mut fx = Effects::new(&words[0], &words[1]);
     stand(&mut state, Who::Task, &mut fx);
     let mut thread = Some(stand(&mut state, Who::Thread, &mut fx));
     // It parks.
@@ -181,7 +181,7 @@ fn a_thread_behind_a_called_task_is_roused_and_given_the_older_offer() {
     fx.run();
     assert!(bell.0.load(std::sync::atomic::Ordering::SeqCst), "told too");
     // Somebody who cannot wait comes before it looks: it is given what was there first.
-    let mut fx = Effects::new(&words);
+    let mut fx = Effects::new(&words[0], &words[1]);
     let found = state.offer(&mut Some(2), None, &mut look(None), &mut fx);
     assert!(matches!(found, Found::Nothing));
     assert!(!state.senders.contains(first));
