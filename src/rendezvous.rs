@@ -75,7 +75,7 @@ pub fn rendezvous<T>() -> (Sender<T>, Receiver<T>) {
     (Sender { core: Arc::clone(&core) }, Receiver { core })
 }
 
-/// A receiver to which nothing ever comes, for an arm of a [`select`](crate::select()) that is not wanted for now.
+/// A receiver to which nothing ever comes, for an arm of a [`select`](crate::select()) that is not wanted for now: `never::<()>()`.
 ///
 /// It ends only by a [`close`](Receiver::close) of its own.
 ///
@@ -356,7 +356,8 @@ impl<T> Sender<T> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it loses nothing: a receiver that was kept for it is free for the next sender.
+    /// Dropping it loses nothing: a receiver that was kept for it is free for the next sender. Kept and not polled again, it keeps that
+    /// receiver from others.
     ///
     /// ```
     /// use handover::rendezvous;
@@ -401,7 +402,7 @@ impl<T> Receiver<T> {
     /// it or drop it. A future that is kept and never polled again (in an array beside another one that is awaited, say) holds up
     /// the value of one sender, which no other waiting *task* is told of until something else happens on the channel: any
     /// other send, any receive that begins, any drop of that future passes the value on. Waiting *threads* are
-    /// told along with it, and take the value if it does not.
+    /// told along with it, and take the value if it does not within a millisecond.
     ///
     /// ```
     /// use handover::{Why, rendezvous};

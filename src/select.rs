@@ -51,6 +51,7 @@ pub use arms::{Arm, Arms, Sel2, Sel3, Sel4, Sel5, Sel6, Sel7, Sel8};
 ///   comes back: another arm may be done in between. The value is then delivered, and not in what `reclaim` gives.
 /// * Arms of one select on a [`rendezvous`](crate::rendezvous) channel do not meet each other. (Two ends in lockstep or of a stream do:
 ///   what one takes the other has delivered.)
+/// * In a task, a timeout is that of the executor, around the select: dropping it loses nothing.
 /// * No arm is done: `wait` and `.await` go on, also for ever if the `Vec` is empty; the other ways to wait give `None`.
 ///
 /// ```

@@ -144,7 +144,9 @@ pub(crate) use waits_with;
 /// What the `operation` macro adds to a step.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an operation of a channel",
-    note = "arms of a `select` are operations, like `receiver.recv()` or `&mut send`, that are not yet awaited or waited for"
+    label = "not an operation",
+    note = "arms are operations, like `receiver.recv()` or `&mut send`, that are not yet awaited or waited for; a `select` is none: give all arms to one",
+    note = "what another future brings can come over a channel; for a timeout in a task, put the executor's around the `select`"
 )]
 pub trait Operation: Step {
     const NAME: &'static str;
@@ -315,18 +317,26 @@ fn give_up<S: Step>(op: &mut S) -> S::Output {
     }
 }
 
+/// How often one poll goes on because lingering paid.
+const MOST_ROUNDS: u32 = 256;
+
 /// Polls it for a task.
 #[inline]
 pub(crate) fn poll<S: Step>(op: &mut S, context: &mut Context<'_>) -> Poll<S::Output> {
     // Who waits for a party that last ran on this very thread keeps it from running.
     let look = Look::by(Who::Task);
     if op.is_peer_elsewhere() {
-        loop {
+        for round in 0.. {
             if let Poll::Ready(output) = op.step(look) {
                 return Poll::Ready(output);
             }
             if !linger(op, Who::Task) {
                 break;
+            }
+            if round == MOST_ROUNDS {
+                // An operation of many items that goes well: others of this executor have their turn too.
+                context.waker().wake_by_ref();
+                return Poll::Pending;
             }
         }
     }

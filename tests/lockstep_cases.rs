@@ -3,6 +3,8 @@
 mod support;
 
 use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -1060,4 +1062,26 @@ fn values_need_be_neither_static_nor_send_nor_sized_well() {
     pend(&mut client.recv());
     pend(&mut server.send(()));
     assert!(client.recv().now().unwrap_err().is_not_ready());
+}
+
+/// One poll of a long `send_all` against a thread that is always there again gives the other tasks of its executor their turn.
+#[test]
+fn a_poll_comes_to_an_end_however_well_it_goes() {
+    let _watchdog = Watchdog::new();
+    let (mut server, client) = simplex();
+    let consumer = thread::spawn(move || client.into_iter().take(200_000).count());
+    let made = AtomicU64::new(0);
+    let mut send = server.send_all((0_u32..).inspect(|_| _ = made.fetch_add(1, Relaxed)));
+    let (_bell, waker) = Bell::new();
+    loop {
+        let before = made.load(Relaxed);
+        let is_over = poll_with(&mut send, &waker).is_ready();
+        let in_this_poll = made.load(Relaxed) - before;
+        assert!(in_this_poll <= 2_000, "{in_this_poll} items in one poll");
+        if is_over {
+            break;
+        }
+    }
+    drop(send);
+    assert_eq!(consumer.join().unwrap(), 200_000);
 }

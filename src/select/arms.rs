@@ -22,7 +22,9 @@ use crate::step::{Look, Operation, Step};
 /// It cannot be implemented outside this crate.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an operation of a channel",
-    note = "arms are operations, like `receiver.recv()` or `&mut send`, that are not yet awaited or waited for"
+    label = "not an operation",
+    note = "arms are operations, like `receiver.recv()` or `&mut send`, that are not yet awaited or waited for; a `select` is none: give all arms to one",
+    note = "what another future brings can come over a channel; for a timeout in a task, put the executor's around the `select`"
 )]
 pub trait Arm: Operation {}
 
@@ -45,13 +47,19 @@ impl<O: Operation> Arm for O {}
 /// It cannot be implemented outside this crate.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is nothing that `select` can choose from",
-    note = "give it a tuple of 2 to 8 operations, like `select((a.recv(), b.send(1)))`, or a `Vec` of operations of one type"
+    label = "not a tuple of 2 to 8 operations, nor a `Vec` of operations of one type",
+    note = "like `select((a.recv(), b.send(1)))`; a single operation needs no `select`: it is awaited, or waited for"
 )]
 pub trait Arms: Choice {}
 
 impl<A: Choice> Arms for A {}
 
 /// What `Select` does with its arms.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is nothing that `select` can choose from",
+    label = "not a tuple of 2 to 8 operations, nor a `Vec` of operations of one type",
+    note = "like `select((a.recv(), b.send(1)))`; a single operation needs no `select`: it is awaited, or waited for"
+)]
 pub trait Choice {
     /// Which arm was done, with its output.
     type Output;
