@@ -161,13 +161,17 @@ impl<'a> Effects<'a> {
         if let Some(index) = self.stir.take() {
             self.takers.stir(index);
         }
-        if self.also.is_none() {
-            if let Some(waker) = self.wake.take() {
-                waker.wake();
-            }
-        } else {
+        if self.also.is_some() {
             self.wake_all();
+            return;
         }
+        let (wake, outdated) = (self.wake.take(), self.drop.take());
+        // Nothing is left in it: that spares a look at each field.
+        mem::forget(self);
+        if let Some(waker) = wake {
+            waker.wake();
+        }
+        drop(outdated);
     }
 
     /// Does it all for a party that has a value in hand: a panic of a waker must not lose that, and ends here.

@@ -216,8 +216,8 @@ impl<T> State<T> {
     /// Brings senders and idle receivers together, while there are both.
     #[inline]
     fn pair(&mut self, fx: &mut Effects<'_>) {
-        if self.end.is_some() {
-            return; // nothing is handed over after the end
+        if self.end.is_some() || self.takers.is_empty(THREADS) && self.takers.is_empty(TASKS) {
+            return; // nothing is handed over after the end, nor without an idle receiver
         }
         while let Some((is_value, ticket)) = self.next_pair() {
             let Some(taker) = self.takers.get(ticket) else { return };
