@@ -9,7 +9,7 @@ mod real {
     use std::num::NonZero;
     pub(crate) use std::sync::Arc;
     use std::sync::OnceLock;
-    pub(crate) use std::sync::atomic::AtomicU32;
+    pub(crate) use std::sync::atomic::{AtomicU16, AtomicU32};
     pub(crate) use std::thread::yield_now;
     use std::time::Instant;
 
@@ -79,7 +79,7 @@ mod real {
 
     pub(crate) use loom::cell::UnsafeCell;
     pub(crate) use loom::hint::spin_loop;
-    pub(crate) use loom::sync::atomic::AtomicU32;
+    pub(crate) use loom::sync::atomic::{AtomicU16, AtomicU32};
     pub(crate) use loom::sync::{Arc, Condvar, MutexGuard};
     pub(crate) use loom::thread::yield_now;
 

@@ -4,30 +4,30 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::Waker;
 
-use crate::sync::AtomicU32;
+use crate::sync::AtomicU16;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// A word for each of the first entries of a line, which its party watches while it lingers; those behind share the last.
 #[derive(Debug)]
-pub(super) struct Words([AtomicU32; Words::EXACT as usize + 1]);
+pub(super) struct Words([AtomicU16; Words::EXACT as usize + 1]);
 
 /// What a party has seen of its word.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
     index: u32,
-    seen: u32,
+    seen: u16,
 }
 
 impl Words {
     /// How many entries have a word of their own.
-    const EXACT: u32 = 3;
+    const EXACT: u32 = 7;
 
     pub(super) fn new() -> Self {
-        Self(std::array::from_fn(|_| AtomicU32::new(0)))
+        Self(std::array::from_fn(|_| AtomicU16::new(0)))
     }
 
     #[inline]
-    fn word(&self, index: u32) -> &AtomicU32 {
+    fn word(&self, index: u32) -> &AtomicU16 {
         &self.0[index.min(Self::EXACT) as usize]
     }
 
@@ -58,8 +58,8 @@ impl Words {
 
     #[inline]
     #[allow(clippy::cast_possible_truncation)] // a number that differs from the last ones is enough
-    const fn begun(serial: u64) -> u32 {
-        (serial as u32) << 2
+    const fn begun(serial: u64) -> u16 {
+        (serial as u16) << 2
     }
 
     /// Tells the offer's sender that it was taken: under the lock.
