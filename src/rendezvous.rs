@@ -402,7 +402,8 @@ impl<T> Receiver<T> {
     /// it or drop it. A future that is kept and never polled again (in an array beside another one that is awaited, say) holds up
     /// the value of one sender, which no other waiting *task* is told of until something else happens on the channel: any
     /// other send, any receive that begins, any drop of that future passes the value on. Waiting *threads* are
-    /// told along with it, and take the value if it does not within a millisecond.
+    /// told along with it, and take the value if it does not within a millisecond; from then on nothing is left to that future
+    /// before it is polled.
     ///
     /// ```
     /// use handover::{Why, rendezvous};

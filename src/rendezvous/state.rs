@@ -23,7 +23,7 @@
 //!
 //! # What always holds when the lock is free and the channel has not ended
 //!
-//! * If there are more offers than called receivers, or reserves, then nobody is idle (but arms of a `select` that has all of these).
+//! * If there are more offers than called receivers (but the lazy ones), or reserves, then nobody is idle (but arms of a `select` that has all of these).
 //! * `called` counts the entries that are `Called`, `called_tasks` those of them that are tasks.
 //! * If there are offers, and a task is called, then the first idle thread has been told.
 //! * Only a thread is ever `Filled`: it cannot go away between two looks, a task can.
@@ -34,7 +34,8 @@
 //! and takes it when it looks. Who comes when each offer has somebody called for it stands behind them. But a called task may never look,
 //! kept by its owner and not polled. So whoever has stood here and looks again (and is not `Reserved`) takes what is still there, and while a task is
 //! called, the first waiting thread is told (`told`), so that it looks. It first gives those that were called some time: it looks once
-//! more a little later, whatever happens (`is_patient`).
+//! more a little later, whatever happens (`is_patient`). When it has taken what a task was called for, that task counts as `lazy`, and
+//! nothing is left to it any more, until it looks.
 
 use std::mem;
 use std::task::Waker;
@@ -56,6 +57,8 @@ pub(super) struct State<T> {
     /// How many ends each side has.
     ends: [u32; 2],
     end: Option<Why>,
+    /// Of the tasks that are called, how many were proved not to come soon.
+    lazy: u32,
     takers: Line<Taker<T>, 2>,
     senders: Line<Offer<T>, 2>,
     called: u32,
@@ -71,6 +74,7 @@ impl<T> State<T> {
             had_turn: 0,
             called: 0,
             called_tasks: 0,
+            lazy: 0,
             watchers: None,
             handed_over: 0,
             ends,
@@ -192,15 +196,28 @@ impl<T> State<T> {
         };
         find(is_value).or_else(|| {
             // Those that came first and those that are idle are arms of the same `select`: others may come before them.
-            let has_value = self.senders.len(VALUES) > self.called;
+            let has_value = self.senders.len(VALUES) > self.awaited();
             if is_value || has_value { find(!is_value) } else { None }
         })
+    }
+
+    /// How many offers are left to those who were called for them.
+    #[inline]
+    const fn awaited(&self) -> u32 {
+        self.called - self.lazy
+    }
+
+    /// One of the called, a task or not, is it no more.
+    fn uncall(&mut self, is_task: bool) {
+        self.called -= 1;
+        self.called_tasks -= u32::from(is_task);
+        self.lazy = self.lazy.min(self.called_tasks);
     }
 
     /// Whether the sender that came first, of those for whom nobody is called, is one with a value. `None`: there is none.
     #[inline]
     fn next_is_value(&self) -> Option<bool> {
-        let has_value = self.senders.len(VALUES) > self.called;
+        let has_value = self.senders.len(VALUES) > self.awaited();
         match self.senders.first(RESERVES) {
             None => has_value.then_some(true),
             Some(reserve) => Some(

@@ -96,9 +96,11 @@ impl<T> State<T> {
         // Who belongs to a permit is true to it, as long as it can be.
         let is_free = taker.role != Role::Reserved || glance.stays.is_none();
         if is_free && !self.senders.is_empty(VALUES) {
-            let is_spoken_for = self.senders.len(VALUES) <= self.called;
             let is_thread = glance.stays.is_some_and(|who| who != Who::Task);
-            if is_spoken_for && is_thread && taker.role == Role::Idle && glance.is_patient {
+            let is_left_to_others = is_thread
+                && taker.role == Role::Idle
+                && self.senders.len(VALUES) <= self.called - self.lazy;
+            if is_left_to_others && glance.is_patient {
                 // Who was called comes first, if it comes.
                 return match self.stay(ticket, glance, fx) {
                     Found::NeedsWaker => Found::NeedsWaker,
@@ -106,8 +108,11 @@ impl<T> State<T> {
                 };
             }
             if let Some(value) = self.take_first(glance.party(), fx) {
+                if is_left_to_others {
+                    self.lazy = (self.lazy + 1).min(self.called_tasks);
+                }
                 self.retire(ticket, fx);
-                self.tell_thread(fx);
+                self.pair(fx);
                 return Found::Done(value);
             }
         }
@@ -124,8 +129,7 @@ impl<T> State<T> {
         let is_other = glance.stays.is_some_and(|who| mem::replace(&mut taker.who, who) != who);
         taker.party = glance.party();
         if was_called {
-            self.called -= 1;
-            self.called_tasks -= u32::from(was_task);
+            self.uncall(was_task);
             self.stand_back(ticket);
             self.pair(fx);
         } else if is_other && taker.role == Role::Idle {
@@ -141,8 +145,7 @@ impl<T> State<T> {
         let taker = self.takers.leave(ticket)?;
         fx.drop_waker(taker.waker);
         if taker.role == Role::Called {
-            self.called -= 1;
-            self.called_tasks -= u32::from(taker.who == Who::Task);
+            self.uncall(taker.who == Who::Task);
         }
         taker.value
     }

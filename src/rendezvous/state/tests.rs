@@ -11,6 +11,7 @@ impl<T> State<T> {
             |taker: &Taker<T>| taker.role == Role::Called && taker.who == Who::Task;
         let tasks = self.takers.all().filter(|(_, taker)| is_called_task(taker)).count();
         assert_eq!(tasks, self.called_tasks as usize, "and the tasks among them");
+        assert!(self.lazy <= self.called_tasks, "the lazy are among them");
         if self.end.is_none() && tasks > 0 && !self.senders.is_empty(VALUES) {
             let first = self.takers.iter(THREADS).next();
             assert!(first.is_none_or(|(_, taker)| taker.told), "the first thread is told");
@@ -73,7 +74,9 @@ fn random_steps_keep_the_invariants() {
                 4 if !takers.is_empty() => {
                     let index = below(takers.len() as u64) as usize;
                     let (at, who) = takers[index];
-                    let found = state.receive(&mut Some(at), &mut look(Some(who)), &mut fx);
+                    let is_patient = below(2) == 0;
+                    let mut glance = Glance { is_patient, ..look(Some(who)) };
+                    let found = state.receive(&mut Some(at), &mut glance, &mut fx);
                     if let Found::Done(_) = found {
                         got += 1;
                         takers.swap_remove(index);
@@ -187,5 +190,38 @@ fn a_thread_behind_a_called_task_is_roused_and_given_the_older_offer() {
     assert!(!state.senders.contains(first));
     let found = state.receive(&mut thread, &mut look(Some(Who::Thread)), &mut fx);
     assert!(matches!(found, Found::Done(1)));
+    fx.run();
+}
+
+/// Who waits behind a task that never looks gives it some time once, not for every offer.
+#[test]
+fn a_task_that_does_not_come_is_waited_for_only_once() {
+    let words = [Words::new(), Words::new()];
+    let mut state = State::new([1, 1]);
+    let mut fx = Effects::new(&words[0], &words[1]);
+    let kept = stand(&mut state, Who::Task, &mut fx);
+    place(&mut state, 1, &mut fx);
+    let mut thread = None;
+    let found = state.receive(&mut thread, &mut look(Some(Who::Thread)), &mut fx);
+    assert!(matches!(found, Found::Nothing), "it is left to the task");
+    let found = state.receive(&mut thread, &mut look(Some(Who::Thread)), &mut fx);
+    assert!(matches!(found, Found::LookAgain), "a little longer");
+    let mut impatient = Glance { is_patient: false, ..look(Some(Who::Thread)) };
+    let found = state.receive(&mut thread, &mut impatient, &mut fx);
+    assert!(matches!(found, Found::Done(1)));
+    for value in 2..5 {
+        place(&mut state, value, &mut fx);
+        let found = state.receive(&mut None, &mut look(Some(Who::Thread)), &mut fx);
+        assert!(matches!(found, Found::Done(got) if got == value), "at once");
+    }
+    // It is awake after all: it is called again, and has its turn.
+    let found = state.receive(&mut Some(kept), &mut look(Some(Who::Task)), &mut fx);
+    assert!(matches!(found, Found::Nothing));
+    place(&mut state, 5, &mut fx);
+    let found = state.receive(&mut None, &mut look(Some(Who::Thread)), &mut fx);
+    assert!(matches!(found, Found::Nothing), "left to the task again");
+    let found = state.receive(&mut Some(kept), &mut look(Some(Who::Task)), &mut fx);
+    assert!(matches!(found, Found::Done(5)));
+    state.assert_consistent();
     fx.run();
 }
