@@ -33,6 +33,7 @@ impl Claim {
 
     /// Its owner begins to look, or learns which arm has happened.
     pub(crate) fn look(&self) -> Result<(), u32> {
+        // Ordering: here and below AcqRel orders what the parties do by the claim; the offers themselves are under their channels' locks.
         match self.0.compare_exchange(WAITING, BUSY, AcqRel, Acquire) {
             // It was looking when a waker panicked.
             Ok(_) | Err(BUSY | ASKED) => Ok(()),
@@ -47,11 +48,13 @@ impl Claim {
 
     /// Whether an arm has happened.
     pub(crate) fn is_won(&self) -> bool {
+        // Ordering: Relaxed, since whoever sees it looks again.
         self.0.load(Relaxed) >= WON
     }
 
     /// A taker would have an arm happen. Under the lock of the channel.
     fn win(&self, arm: u32) -> bool {
+        // Ordering: Relaxed, since the exchange decides.
         let mut state = self.0.load(Relaxed);
         loop {
             let next = match state {

@@ -86,6 +86,7 @@ impl<T> Core<T> {
     }
 
     pub(super) fn note_ends(&self, state: &State<T>) {
+        // Ordering: Relaxed, as a wrong hint only costs time.
         self.is_crowded.store(state.ends().into_iter().any(|ends| ends > 1), Relaxed);
     }
 
