@@ -1,14 +1,29 @@
-//! One claim for all arms of a `select`: which of them happens is decided here.
+//! One claim for all arms of a `select`: it decides which of them happens.
 //!
-//! | state      | means                                                    | what may come next                                                |
-//! |------------|----------------------------------------------------------|-------------------------------------------------------------------|
-//! | `WAITING`  | the party waits; any of its offers may be taken          | its owner looks: `BUSY`; a taker takes an offer: won by that arm   |
-//! | `BUSY`     | its owner looks through the arms, or has done one, or gave up | its owner has found nothing: `WAITING`; a taker passes over an offer: `ASKED` |
-//! | `ASKED`    | as `BUSY`, and an offer was passed over and taken off its list | its owner has found nothing: `WAITING`, and it puts its offers back |
-//! | won by `i` | that arm has happened, its owner does not know it yet    | nothing                                                           |
+//! # Which arm happens
 //!
-//! Takers change it under the lock of the channel where the offer stands, and never wait for it. While a party looks it cannot be
-//! won; so two that look at each other pass each other over, and ask each other to put the offers back.
+//! | state         | means                                                       | what may come next                                                     |
+//! |---------------|-------------------------------------------------------------|------------------------------------------------------------------------|
+//! | `WAITING`     | the party waits; any of its offers may be taken             | its owner attempts: `REGISTERING`; a receiver takes an offer: won by that arm |
+//! | `REGISTERING` | its owner attempts its arms, or has done one, or gave up    | its owner has found nothing: `WAITING`; a receiver passes over an offer: `REREGISTER` |
+//! | `REREGISTER`  | as `REGISTERING`, and an offer was passed over and has left its list | its owner has found nothing: `WAITING`, and it queues its offers again |
+//! | won by `i`    | that arm has happened, its owner does not know it yet       | nothing                                                                |
+//!
+//! Receivers change it under the lock of the channel of the offer, and never wait for it. While a party attempts its arms it cannot be
+//! won; so two parties that attempt to meet each other pass each other over, and have each other queue the offers again.
+//!
+//! # Permits
+//!
+//! A party that waits for permits and for values must not be granted a permit while one of its receiving arms belongs to another party's permit: else two
+//! such parties could hold a permit for each other, and both would send. A second word counts, never both at once:
+//!
+//! | count      | means                                            | raised by                  | lowered by                                                  |
+//! |------------|--------------------------------------------------|----------------------------|-------------------------------------------------------------|
+//! | `GRANT`    | permits that this party was granted              | the grant, before the next | the grant that fails by the next; the party finds the receiver gone |
+//! | `RESERVED` | receiving arms that belong to somebody's permit  | the grant                  | the arm is idle again or leaves                             |
+//!
+//! A grant that fails because the receiving party has been granted a permit itself leaves a mark there (`RETRY`). If that permit comes to nothing, its party
+//! finds the mark, and attempts its arms again. Without the mark two grants could both give way, and nothing would bring the parties together again.
 //!
 //! A party that only receives needs no claim: a value comes to it in a step of its own.
 
@@ -16,113 +31,192 @@ use crate::sync::{Arc, AtomicU32};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 const WAITING: u32 = 0;
-const BUSY: u32 = 1;
-const ASKED: u32 = 2;
+const REGISTERING: u32 = 1;
+const REREGISTER: u32 = 2;
 /// And the arm.
 const WON: u32 = 3;
 
+const RETRY: u32 = 1;
+const RESERVED: u32 = 2;
+const GRANT: u32 = 1 << 16;
+const RESERVED_MASK: u32 = GRANT - RESERVED;
+
 /// What the arms of one `select` share.
 #[derive(Debug)]
-pub(crate) struct Claim(AtomicU32);
+pub(crate) struct Claim {
+    state: AtomicU32,
+    permits: AtomicU32,
+    /// Whether an arm wants a permit.
+    wants_permit: bool,
+}
 
 impl Claim {
-    /// For a party that is looking.
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicU32::new(BUSY)))
+    /// For a party that attempts its arms.
+    pub(crate) fn new(wants_permit: bool) -> Arc<Self> {
+        let state = AtomicU32::new(REGISTERING);
+        Arc::new(Self { state, permits: AtomicU32::new(0), wants_permit })
     }
 
-    /// Its owner begins to look, or learns which arm has happened.
-    pub(crate) fn look(&self) -> Result<(), u32> {
+    /// Its owner begins to attempt its arms, or learns which arm has happened.
+    pub(crate) fn begin(&self) -> Result<(), u32> {
         // Ordering: here and below AcqRel orders what the parties do by the claim; the offers themselves are under their channels' locks.
-        match self.0.compare_exchange(WAITING, BUSY, AcqRel, Acquire) {
-            // It was looking when a waker panicked.
-            Ok(_) | Err(BUSY | ASKED) => Ok(()),
+        match self.state.compare_exchange(WAITING, REGISTERING, AcqRel, Acquire) {
+            // It was attempting its arms when a waker panicked.
+            Ok(_) | Err(REGISTERING | REREGISTER) => Ok(()),
             Err(state) => Err(state.saturating_sub(WON)),
         }
     }
 
-    /// Its owner has found nothing, and waits. Whether an offer was passed over meanwhile.
-    pub(crate) fn wait(&self) -> bool {
-        self.0.swap(WAITING, AcqRel) == ASKED
+    /// Its owner has found nothing, and waits. Whether it must queue its arms again first, since one was passed over meanwhile.
+    pub(crate) fn end(&self) -> bool {
+        self.state.swap(WAITING, AcqRel) == REREGISTER
     }
 
     /// Whether an arm has happened.
     pub(crate) fn is_won(&self) -> bool {
-        // Ordering: Relaxed, since whoever sees it looks again.
-        self.0.load(Relaxed) >= WON
+        // Ordering: Relaxed, since the party that sees it attempts its arms again.
+        self.state.load(Relaxed) >= WON
     }
 
-    /// A taker would have an arm happen. Under the lock of the channel.
-    fn win(&self, arm: u32) -> bool {
+    /// Called by a receiver, under the lock of the channel: makes an arm happen.
+    fn try_select(&self, arm: u32) -> bool {
         // Ordering: Relaxed, since the exchange decides.
-        let mut state = self.0.load(Relaxed);
+        let mut state = self.state.load(Relaxed);
         loop {
             let next = match state {
                 WAITING => WON + arm,
-                BUSY => ASKED,
+                REGISTERING => REREGISTER,
                 _ => return false,
             };
-            match self.0.compare_exchange_weak(state, next, AcqRel, Relaxed) {
-                Ok(_) => return next != ASKED,
+            match self.state.compare_exchange_weak(state, next, AcqRel, Relaxed) {
+                Ok(_) => return next != REREGISTER,
                 Err(now) => state = now,
+            }
+        }
+    }
+
+    /// Its owner is to queue its arms again before it waits.
+    fn request_reregister(&self) {
+        // Ordering: Relaxed on failure: it waits already, and is woken.
+        _ = self.state.compare_exchange(REGISTERING, REREGISTER, AcqRel, Relaxed);
+    }
+
+    /// Changes the word of the permits. `Err` has the word that was left unchanged.
+    fn update_permits(&self, change: impl Fn(u32) -> Result<u32, u32>) -> Result<u32, u32> {
+        let mut old = self.permits.load(Acquire);
+        loop {
+            let (new, result) = match change(old) {
+                Ok(new) => (new, Ok(old)),
+                Err(new) if new == old => return Err(old),
+                Err(new) => (new, Err(old)),
+            };
+            // Ordering: AcqRel, since a party that finds a mark must see what was there when it was left.
+            match self.permits.compare_exchange_weak(old, new, AcqRel, Acquire) {
+                Ok(_) => return result,
+                Err(newer) => old = newer,
             }
         }
     }
 }
 
-/// One arm's part in a claim.
+/// One arm of a `select`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Share<'c> {
+pub(crate) struct ArmRef<'c> {
     claim: &'c Arc<Claim>,
     arm: u32,
 }
 
-/// An arm that need not be won: its offers are taken while another arm may still happen.
-const FREE: u32 = u32::MAX;
+/// An arm that need not win: its offers are taken while another arm may still happen.
+const UNCLAIMED: u32 = u32::MAX;
 
-impl<'c> Share<'c> {
-    pub(crate) fn new(claim: &'c Arc<Claim>, arm: u32) -> Self {
+impl<'c> ArmRef<'c> {
+    pub(crate) const fn new(claim: &'c Arc<Claim>, arm: u32) -> Self {
         Self { claim, arm }
     }
 
-    /// For offers of which each is only a part of what the arm does.
-    pub(crate) fn freed(self) -> Self {
-        Self { arm: FREE, ..self }
+    /// A `send_all` arm: one item taken does not complete the select.
+    pub(crate) const fn unclaimed(self) -> Self {
+        Self { arm: UNCLAIMED, ..self }
     }
 
-    /// Whose it is.
-    pub(crate) fn party(self) -> Party {
-        Party(Arc::as_ptr(self.claim).addr())
+    pub(crate) fn select_id(self) -> SelectId {
+        SelectId(Arc::as_ptr(self.claim).addr())
     }
 
-    /// For an offer, which outlives a look.
-    pub(crate) fn held(self) -> Held {
-        Held { claim: Arc::clone(self.claim), arm: self.arm }
+    /// For an entry, which outlives an attempt.
+    pub(crate) fn handle(self) -> ArmHandle {
+        ArmHandle { claim: Arc::clone(self.claim), arm: self.arm }
+    }
+
+    /// For the entry of a receiving arm, if its party also waits for permits.
+    pub(crate) fn permit_handle(self) -> Option<ArmHandle> {
+        self.claim.wants_permit.then(|| self.handle())
     }
 }
 
-/// A share that is kept with an offer.
+/// An arm that is kept with its entry in a channel.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct ArmHandle {
     claim: Arc<Claim>,
     arm: u32,
 }
 
-impl Held {
-    /// Whether the offer may be taken: then its arm has happened. If not, its owner puts it back on its list, should it still wait.
-    pub(crate) fn win(&self) -> bool {
-        self.arm == FREE || self.claim.win(self.arm)
+impl ArmHandle {
+    /// Whether the offer may be taken: then its arm has happened. If not, its owner queues it again, should it still wait.
+    pub(crate) fn try_select(&self) -> bool {
+        self.arm == UNCLAIMED || self.claim.try_select(self.arm)
     }
 
-    pub(crate) fn party(&self) -> Party {
-        Party(Arc::as_ptr(&self.claim).addr())
+    pub(crate) fn select_id(&self) -> SelectId {
+        SelectId(Arc::as_ptr(&self.claim).addr())
+    }
+
+    /// Whether this party may now be granted a permit.
+    pub(crate) fn may_be_granted(&self) -> bool {
+        self.claim.permits.load(Relaxed) & RESERVED_MASK == 0
+    }
+
+    /// Whether a receiving arm of this party may now be reserved for a permit.
+    pub(crate) fn may_be_reserved(&self) -> bool {
+        self.claim.permits.load(Relaxed) < GRANT
+    }
+
+    /// Marks this party as granted one more permit, unless one of its receiving arms is reserved.
+    pub(crate) fn try_grant(&self) -> bool {
+        let grant = |word| if word & RESERVED_MASK == 0 { Ok(word + GRANT) } else { Err(word) };
+        self.claim.update_permits(grant).is_ok()
+    }
+
+    /// A granted permit has come to nothing. Whether this party must attempt its arms again, since another party gave way to the grant.
+    pub(crate) fn undo_grant(&self) -> bool {
+        let undo = |word| {
+            let left = word - GRANT;
+            Ok(if left < GRANT { left & !RETRY } else { left })
+        };
+        let old = self.claim.update_permits(undo).unwrap_or_default();
+        let must_retry = old & RETRY != 0 && old < 2 * GRANT;
+        if must_retry {
+            self.claim.request_reregister();
+        }
+        must_retry
+    }
+
+    /// Marks one more receiving arm of this party as reserved, unless the party has been granted a permit.
+    pub(crate) fn try_reserve(&self) -> bool {
+        let reserve = |word| if word < GRANT { Ok(word + RESERVED) } else { Err(word | RETRY) };
+        self.claim.update_permits(reserve).is_ok()
+    }
+
+    /// A receiving arm is no longer reserved.
+    pub(crate) fn undo_reserve(&self) {
+        _ = self.claim.update_permits(|word| Ok(word - RESERVED));
     }
 }
 
-/// Who selects: one that must not meet itself. Those that do not select are all `NONE`.
+/// The identity of a `select`: one must not meet itself. All parties that do not select are `NONE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Party(usize);
+pub(crate) struct SelectId(usize);
 
-impl Party {
+impl SelectId {
     pub(crate) const NONE: Self = Self(0);
 }

@@ -71,34 +71,31 @@
 //! [`produce`] where the system has no thread left.
 
 mod claim;
+mod drive;
 mod error;
+pub mod iter;
 mod lockstep;
 pub mod op;
+mod operation;
+mod panics;
 mod produce;
-mod pull;
 mod rendezvous;
 mod select;
+mod sequence;
+mod slot;
 mod step;
 mod stream;
 mod sync;
-mod turn;
 mod wait;
 
 pub use error::{RecvError, Rest, SendError, Why, WriteError};
-pub use lockstep::{Client, IntoIter, IntoStream, Iter, Server, Stream, duplex, simplex};
-pub use produce::{
-    Generator, GeneratorStream, Produced, ProducedIn, ProducedInStream, ProducedStream, generate,
-    produce, produce_in,
-};
+pub use lockstep::{Client, Server, duplex, simplex};
+pub use produce::{Generator, Produced, ProducedIn, generate, produce, produce_in};
 pub use rendezvous::{
-    IntoValues, IntoValuesStream, Permit, Receiver, Sender, Stats, Values, ValuesStream,
-    WeakReceiver, WeakSender, never, rendezvous,
+    Permit, Receiver, Sender, Stats, WeakReceiver, WeakSender, never, rendezvous,
 };
-pub use select::{Arms, Sel2, Sel3, Sel4, Sel5, Sel6, Sel7, Sel8, select};
-pub use stream::{
-    Ahead, AheadStream, Batch, Chunks, ChunksStream, IntoItems, IntoItemsStream, Items,
-    ItemsStream, Reader, Writer, stream,
-};
+pub use select::{Sel2, Sel3, Sel4, Sel5, Sel6, Sel7, Sel8, select};
+pub use stream::{Batch, Reader, Writer, stream};
 
 /// The code of the README is tested with the rest.
 #[cfg(doctest)]

@@ -19,38 +19,19 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::task::{Poll, Waker};
 
 use crate::error::{SendError, Why};
-use crate::step::Look;
-use crate::turn::{Answerer, Asker, Put, Sight, turn};
-use crate::wait::Pace;
+use crate::operation::Op;
+use crate::sequence::{Iter, Stream};
+use crate::slot::{Answerer, Asker, Message, Outgoing, SlotState, slot};
+use crate::step::{Attempt, PutMode};
 
 mod iter;
-mod ops;
+mod steps;
 
-pub use iter::{IntoIter, IntoStream, Iter, Stream};
-use ops::Answer;
-pub use ops::{Ask, Demand, Exchange, Recv, SendAll};
+pub use steps::{Ask, Demand, Exchange, Recv, SendAll};
+use steps::{AskStep, DemandStep, ExchangeStep, RecvStep, SendAllStep};
 
-/// What lies in the slot: a demand on its way up, or an answer on its way down.
-enum Mail<T, U> {
-    Up(U),
-    Down(T),
-}
-
-impl<T, U> Mail<T, U> {
-    fn up(self) -> Option<U> {
-        match self {
-            Mail::Up(demand) => Some(demand),
-            Mail::Down(_) => None,
-        }
-    }
-
-    fn down(self) -> Option<T> {
-        match self {
-            Mail::Down(item) => Some(item),
-            Mail::Up(_) => None,
-        }
-    }
-}
+type ServerHalf<T, U> = Answerer<Message<T, U>>;
+type ClientHalf<T, U> = Asker<Message<T, U>>;
 
 /// Creates a channel in lockstep in which values go one way, from the server to the client.
 ///
@@ -97,11 +78,8 @@ pub fn simplex<T>() -> (Server<T>, Client<T>) {
 /// assert_eq!(clerk.join().unwrap(), Ok(9));
 /// ```
 pub fn duplex<T, U>() -> (Server<T, U>, Client<T, U>) {
-    let (server, client) = turn();
-    (
-        Server { half: server, pace: Pace::new() },
-        Client { half: client, pace: Pace::new(), told: None },
-    )
+    let (server, client) = slot();
+    (Server { half: server }, Client { half: client, reported_end: None })
 }
 
 /// The answering end of a channel in lockstep. Values of `T` go down, values of `U` come up with the demands.
@@ -142,8 +120,7 @@ pub fn duplex<T, U>() -> (Server<T, U>, Client<T, U>) {
 /// std::thread::spawn(move || server.send(Rc::new(1)).wait().is_err());
 /// ```
 pub struct Server<T, U = ()> {
-    half: Answerer<Mail<T, U>>,
-    pace: Pace,
+    half: ServerHalf<T, U>,
 }
 
 impl<T, U> Server<T, U> {
@@ -170,7 +147,7 @@ impl<T, U> Server<T, U> {
     /// # });
     /// ```
     pub fn demand(&mut self) -> Demand<'_, T, U> {
-        Demand { server: self, done: false }
+        Op::new(DemandStep { server: self })
     }
 
     /// Answers the demand in hand and waits for the next one. Gives what came up with that.
@@ -199,7 +176,7 @@ impl<T, U> Server<T, U> {
     /// assert_eq!(asker.join().unwrap(), ["one", "two"]);
     /// ```
     pub fn exchange(&mut self, item: T) -> Exchange<'_, T, U> {
-        Exchange { server: self, answer: Answer::new(item), done: false }
+        Op::new(ExchangeStep { server: self, answer: Outgoing::new(Message::Answer(item)) })
     }
 
     /// Closes the channel: the client is told [`Why::Closed`], at once if it waits. Never waits itself.
@@ -217,7 +194,7 @@ impl<T, U> Server<T, U> {
 
     /// Answers the demand that stands and closes the channel: the client gets the item, then [`Why::Closed`]. Never waits.
     ///
-    /// Without a standing demand the item is left for the client's next one. What comes up with a demand that this server has not
+    /// Without an outstanding demand the item is left for the client's next one. What comes up with a demand that this server has not
     /// looked at is dropped.
     ///
     /// # Errors
@@ -234,31 +211,31 @@ impl<T, U> Server<T, U> {
     /// ```
     pub fn finish_with(mut self, item: T) -> Result<(), SendError<T>> {
         let half = &mut self.half;
-        let mut message = Some(Mail::Down(item));
-        let unsent = |why, message: Option<Mail<T, U>>| {
-            Err(SendError::new(why, message.and_then(Mail::down)))
+        let mut message = Some(Message::Answer(item));
+        let unsent = |why, message: Option<Message<T, U>>| {
+            Err(SendError::new(why, message.and_then(Message::answer)))
         };
         loop {
-            let sight = half.look();
+            let state = half.load_state();
             if let Some(why) = half.peer_end() {
                 return unsent(why, message);
             }
-            match sight {
-                Sight::Mail => drop(half.take()),
-                Sight::Mine => {
-                    if half.put(&mut message, Put::Firm, None) {
+            match state {
+                SlotState::Received => drop(half.take()),
+                SlotState::MyTurn => {
+                    if half.put(&mut message, PutMode::Committed, None) {
                         half.leave(Why::Closed);
                         return Ok(());
                     }
                 }
-                Sight::Theirs => {
+                SlotState::PeerTurn => {
                     half.leave_behind(message.take().expect("a message not yet left"));
                     return match half.leave(Why::Closed) {
-                        Some(why) => unsent(why, half.take_left()),
+                        Some(why) => unsent(why, half.take_left_behind()),
                         None => Ok(()),
                     };
                 }
-                Sight::Put => return unsent(Why::OutOfTurn, message),
+                SlotState::Sent => return unsent(Why::OutOfTurn, message),
             }
         }
     }
@@ -276,10 +253,10 @@ impl<T, U> Server<T, U> {
     }
 
     /// Takes the next demand.
-    fn take_demand(&mut self, look: Look<'_>) -> Poll<Result<U, Why>> {
-        // What a client puts is a demand.
-        look.next_message(&mut self.half)
-            .map(|mail| mail.and_then(|mail| mail.up().ok_or(Why::OutOfTurn)))
+    fn take_demand(&mut self, attempt: Attempt<'_>) -> Poll<Result<U, Why>> {
+        // A client puts nothing but demands.
+        let next = self.half.next_message(attempt);
+        next.map(|next| next.and_then(|message| message.demand().ok_or(Why::OutOfTurn)))
     }
 }
 
@@ -339,12 +316,11 @@ impl<T> Server<T> {
     /// assert_eq!(consumer.join().unwrap(), 3);
     /// ```
     pub fn send_all<I: IntoIterator<Item = T>>(&mut self, items: I) -> SendAll<'_, I::IntoIter> {
-        SendAll {
+        Op::new(SendAllStep {
             server: self,
             items: Some(items.into_iter()),
-            answer: Answer::none(),
-            done: false,
-        }
+            answer: Outgoing::none(),
+        })
     }
 }
 
@@ -363,9 +339,8 @@ impl<T, U> RefUnwindSafe for Server<T, U> {}
 /// Dropping it tells the server [`Why::Dropped`] (or [`Why::Panicked`], while unwinding); [`close`](Client::close) tells it
 /// [`Why::Closed`].
 pub struct Client<T, U = ()> {
-    half: Asker<Mail<T, U>>,
-    pace: Pace,
-    told: Option<Why>,
+    half: ClientHalf<T, U>,
+    reported_end: Option<Why>,
 }
 
 impl<T, U> Client<T, U> {
@@ -375,7 +350,7 @@ impl<T, U> Client<T, U> {
     ///
     /// The end of the channel, if the server has left; the value is in the error if the server did not take it.
     /// [`Why::OutOfTurn`] with the value, if the answer to a demand that was given up on is still owed: see
-    /// [`answer`](Client::answer).
+    /// [`owed`](Client::owed).
     ///
     /// # Cancel safety
     ///
@@ -397,7 +372,7 @@ impl<T, U> Client<T, U> {
     /// assert_eq!(client.exchange(5).wait().unwrap(), 10);
     /// ```
     pub fn exchange(&mut self, demand: U) -> Ask<'_, T, U> {
-        Ask { client: self, demand: Some(Mail::Up(demand)), is_put: false, done: false }
+        Op::new(AskStep { client: self, demand: Outgoing::new(Message::Demand(demand)) })
     }
 
     /// Waits for the answer to a demand that was given up on after the server had taken it.
@@ -422,11 +397,11 @@ impl<T, U> Client<T, U> {
     ///
     /// assert_eq!(client.exchange("next?").await.unwrap_err().why(), Why::OutOfTurn);
     /// server.finish_with("yes, slow").unwrap();
-    /// assert_eq!(client.answer().await, Ok("yes, slow"));
+    /// assert_eq!(client.owed().await, Ok("yes, slow"));
     /// # });
     /// ```
-    pub fn answer(&mut self) -> Recv<'_, T, U> {
-        Recv { client: self, demand: None, done: false }
+    pub fn owed(&mut self) -> Recv<'_, T, U> {
+        Op::new(RecvStep { client: self, demand: None })
     }
 
     /// How the channel ended, once a call on this end has told it.
@@ -440,7 +415,7 @@ impl<T, U> Client<T, U> {
     /// assert_eq!(client.end(), Some(Why::Closed)); // not Dropped: the sum is whole
     /// ```
     pub fn end(&self) -> Option<Why> {
-        self.told
+        self.reported_end
     }
 
     /// Closes the channel: the server is told [`Why::Closed`], at once if it waits. Never waits itself.
@@ -473,38 +448,42 @@ impl<T, U> Client<T, U> {
         self.half.takes_owed_wake()
     }
 
-    /// The end, or what a `finish_with` left.
-    fn last_words(&mut self, why: Why) -> Result<T, Why> {
-        match self.half.take_left().and_then(Mail::down) {
+    /// The item that a `finish_with` left behind, else the end.
+    fn final_item_or_end(&mut self, why: Why) -> Result<T, Why> {
+        match self.half.take_left_behind().and_then(Message::answer) {
             Some(item) => Ok(item),
             None => {
-                self.told = Some(why);
+                self.reported_end = Some(why);
                 Err(why)
             }
         }
     }
 
     /// Takes the answer to the demand that stands; if none does, puts `demand` first.
-    fn receive(&mut self, demand: &mut Option<Mail<T, U>>, look: Look<'_>) -> Poll<Result<T, Why>> {
+    fn receive(
+        &mut self,
+        demand: &mut Option<Message<T, U>>,
+        attempt: Attempt<'_>,
+    ) -> Poll<Result<T, Why>> {
         let half = &mut self.half;
         loop {
-            match half.look() {
-                Sight::Mail => {
-                    if let Some(item) = half.take().and_then(Mail::down) {
+            match half.load_state() {
+                SlotState::Received => {
+                    if let Some(item) = half.take().and_then(Message::answer) {
                         return Poll::Ready(Ok(item));
                     }
                 }
-                sight => {
+                state => {
                     if let Some(why) = half.peer_end() {
-                        return Poll::Ready(self.last_words(why));
+                        return Poll::Ready(self.final_item_or_end(why));
                     }
-                    if sight != Sight::Mine {
-                        if look.is_left_with(half) {
+                    if state != SlotState::MyTurn {
+                        if half.is_pending(attempt) {
                             return Poll::Pending;
                         }
                     } else if demand.is_none() {
                         return Poll::Ready(Err(Why::OutOfTurn));
-                    } else if half.put(demand, Put::Firm, look.waker) {
+                    } else if half.put(demand, PutMode::Committed, attempt.waker) {
                         return Poll::Pending;
                     }
                 }
@@ -534,7 +513,7 @@ impl<T> Client<T> {
     /// assert_eq!(client.recv().wait(), Ok(5));
     /// ```
     pub fn recv(&mut self) -> Recv<'_, T, ()> {
-        Recv { client: self, demand: Some(Mail::Up(())), done: false }
+        Op::new(RecvStep { client: self, demand: Some(Message::Demand(())) })
     }
 
     /// The items as a blocking iterator, up to the end of the channel. [`end`](Client::end) then tells how that came.
@@ -547,8 +526,8 @@ impl<T> Client<T> {
     /// thread::spawn(move || server.send_all(1..=3).wait().map(|()| server.finish()));
     /// assert_eq!(client.iter().collect::<Vec<_>>(), [1, 2, 3]);
     /// ```
-    pub fn iter(&mut self) -> Iter<'_, T> {
-        Iter { pull: self }
+    pub fn iter(&mut self) -> Iter<&mut Self> {
+        Iter { source: self }
     }
 
     /// The items as a [`futures_core::Stream`], up to the end of the channel. [`end`](Client::end) then tells how that came.
@@ -565,13 +544,13 @@ impl<T> Client<T> {
     /// assert_eq!(product, 6);
     /// # });
     /// ```
-    pub fn stream(&mut self) -> Stream<'_, T> {
-        Stream { pull: self }
+    pub fn stream(&mut self) -> Stream<&mut Self> {
+        Stream { source: self }
     }
 
     /// This end as a [`futures_core::Stream`] of its items.
-    pub fn into_stream(self) -> IntoStream<T> {
-        IntoStream { pull: self }
+    pub fn into_stream(self) -> Stream<Self> {
+        Stream { source: self }
     }
 }
 

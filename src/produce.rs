@@ -1,4 +1,4 @@
-//! `generate`, `produce`, `produce_in`: a routine that pushes, as something to pull from.
+//! `generate`, `produce`, `produce_in`: a routine that pushes, as something to source from.
 //!
 //! | | the routine runs | the consumer |
 //! |---|---|---|
@@ -13,12 +13,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle, Scope, ScopedJoinHandle};
 
-use futures_core::{FusedStream, Stream};
-
+use crate::drive;
 use crate::error::Why;
 use crate::lockstep::{Client, Server, simplex};
-use crate::pull::{self, Pull};
-use crate::step::{self, Look, Step};
+use crate::sequence::{Iter, Source, Stream};
+use crate::step::{Attempt, Step};
 use crate::wait::with_parker;
 
 /// Makes an iterator, or a stream, of an async routine that sends.
@@ -70,8 +69,8 @@ impl<T, F: Future<Output = ()>> Generator<T, F> {
     /// assert_eq!(greeting.into_stream().collect::<Vec<_>>().await, ["hello", "world"]);
     /// # });
     /// ```
-    pub fn into_stream(self) -> GeneratorStream<T, F> {
-        GeneratorStream { generator: self }
+    pub fn into_stream(self) -> Stream<Self> {
+        Stream { source: self }
     }
 
     #[inline]
@@ -80,10 +79,10 @@ impl<T, F: Future<Output = ()>> Generator<T, F> {
         self.client.drive_server_with(context.waker());
         loop {
             let mut recv = self.client.recv();
-            let mut polled = recv.step(Look::ONCE);
+            let mut polled = recv.step.step(Attempt::ONCE);
             if polled.is_pending() && self.routine.is_none() {
                 // The server is elsewhere: the routine has passed it on.
-                polled = step::poll(&mut recv, context);
+                polled = drive::poll(&mut recv.step, context);
                 recv.detach();
                 if self.client.takes_owed_wake() && polled.is_pending() {
                     context.waker().wake_by_ref();
@@ -102,7 +101,8 @@ impl<T, F: Future<Output = ()>> Generator<T, F> {
                 Poll::Pending => {
                     self.routine = Some(routine);
                     let mut recv = self.client.recv();
-                    let polled = recv.step(Look { waker: Some(context.waker()), ..Look::ONCE });
+                    let polled =
+                        recv.step.step(Attempt { waker: Some(context.waker()), ..Attempt::ONCE });
                     recv.detach();
                     if self.client.takes_owed_wake() && polled.is_pending() {
                         // It may be that another future of this task has the server.
@@ -151,37 +151,23 @@ impl<T, F> fmt::Debug for Generator<T, F> {
     }
 }
 
-/// The items of an async routine, which runs when it is polled. See [`Generator::into_stream`].
-#[must_use = "a stream does nothing until it is polled"]
-pub struct GeneratorStream<T, F> {
-    generator: Generator<T, F>,
-}
-
-impl<T, F> GeneratorStream<T, F> {
-    /// How it ended, once the items have. See [`Generator::end`].
-    pub fn end(&self) -> Option<Why> {
-        self.generator.end()
-    }
-}
-
-impl<T, F: Future<Output = ()>> Stream for GeneratorStream<T, F> {
+impl<T, F: Future<Output = ()>> Source for Generator<T, F> {
     type Item = T;
 
     #[inline]
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
-        self.generator.poll(context)
+    fn wait_next(&mut self) -> Option<T> {
+        self.next()
     }
-}
 
-impl<T, F: Future<Output = ()>> FusedStream for GeneratorStream<T, F> {
-    fn is_terminated(&self) -> bool {
-        self.end().is_some()
+    #[inline]
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
+        self.poll(context)
     }
-}
 
-impl<T, F> fmt::Debug for GeneratorStream<T, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GeneratorStream").field("end", &self.end()).finish_non_exhaustive()
+    fn unregister(&mut self) {}
+
+    fn end(&self) -> Option<Why> {
+        Self::end(self)
     }
 }
 
@@ -210,7 +196,7 @@ impl<T, F> fmt::Debug for GeneratorStream<T, F> {
 pub fn produce<T: Send + 'static>(f: impl FnOnce(&mut Server<T>) + Send + 'static) -> Produced<T> {
     let (server, client) = simplex();
     let thread = thread::spawn(move || run(f, server));
-    Produced { pull: Production { client, thread: Some(thread) } }
+    Iter { source: Production { client, thread: Some(thread) } }
 }
 
 /// Runs a blocking routine on a thread of a scope, with what it borrows, as [`produce`] does.
@@ -236,7 +222,7 @@ pub fn produce_in<'scope, T: Send + 'scope>(
 ) -> ProducedIn<'scope, T> {
     let (server, client) = simplex();
     let thread = scope.spawn(move || run(f, server));
-    ProducedIn { pull: Production { client, thread: Some(thread) } }
+    Iter { source: Production { client, thread: Some(thread) } }
 }
 
 fn run<T>(f: impl FnOnce(&mut Server<T>), mut server: Server<T>) {
@@ -245,7 +231,7 @@ fn run<T>(f: impl FnOnce(&mut Server<T>), mut server: Server<T>) {
 }
 
 /// A thread to wait for.
-trait Join {
+pub trait Join {
     fn join(self) -> thread::Result<()>;
 }
 
@@ -262,7 +248,8 @@ impl Join for ScopedJoinHandle<'_, ()> {
 }
 
 /// A routine on a thread, and the client of what it sends.
-struct Production<T, J> {
+#[allow(missing_debug_implementations, reason = "users meet it only inside of `Iter` and `Stream`")]
+pub struct Production<T, J> {
     client: Client<T>,
     thread: Option<J>,
 }
@@ -285,7 +272,7 @@ impl<T, J: Join> Production<T, J> {
     }
 }
 
-impl<T, J: Join> Pull for Production<T, J> {
+impl<T, J: Join> Source for Production<T, J> {
     type Item = T;
 
     fn wait_next(&mut self) -> Option<T> {
@@ -297,8 +284,8 @@ impl<T, J: Join> Pull for Production<T, J> {
         self.client.poll_next(context).map(|item| self.or_panic(item))
     }
 
-    fn unwait(&mut self) {
-        self.client.unwait();
+    fn unregister(&mut self) {
+        self.client.unregister();
     }
 
     fn end(&self) -> Option<Why> {
@@ -307,49 +294,12 @@ impl<T, J: Join> Pull for Production<T, J> {
 }
 
 /// The items of a routine on a thread, each awaited by blocking this one. See [`produce`].
-pub struct Produced<T> {
-    pull: Production<T, JoinHandle<()>>,
-}
+pub type Produced<T> = Iter<Production<T, JoinHandle<()>>>;
 
 /// The items of a routine on a thread of a scope, each awaited by blocking this one. See [`produce_in`].
-pub struct ProducedIn<'scope, T> {
-    pull: Production<T, ScopedJoinHandle<'scope, ()>>,
-}
+pub type ProducedIn<'scope, T> = Iter<Production<T, ScopedJoinHandle<'scope, ()>>>;
 
-/// The items of a routine on a thread, for a task. See [`Produced::into_stream`].
-#[must_use = "a stream does nothing until it is polled"]
-pub struct ProducedStream<T> {
-    pull: Production<T, JoinHandle<()>>,
-}
-
-/// The items of a routine on a thread of a scope, for a task. See [`ProducedIn::into_stream`].
-#[must_use = "a stream does nothing until it is polled"]
-pub struct ProducedInStream<'scope, T> {
-    pull: Production<T, ScopedJoinHandle<'scope, ()>>,
-}
-
-pull::iterator!(Produced<T>, T);
-pull::iterator!(ProducedIn<'_, T>, T);
-pull::stream!(ProducedStream<T>, T);
-pull::stream!(ProducedInStream<'_, T>, T);
-
-impl<T> Produced<T> {
-    /// The same for a task. Its last poll waits for the thread, which has then run to its end (unless the routine replaced its
-    /// server by another one and goes on).
-    ///
-    /// ```
-    /// use futures_lite::StreamExt;
-    /// use handover::produce;
-    ///
-    /// # pollster::block_on(async {
-    /// let numbers = produce(|server| _ = server.send_all(1..=4).wait());
-    /// assert_eq!(numbers.into_stream().fold(1, |product, n| product * n).await, 24);
-    /// # });
-    /// ```
-    pub fn into_stream(self) -> ProducedStream<T> {
-        ProducedStream { pull: self.pull }
-    }
-
+impl<T, J: Join> Iter<Production<T, J>> {
     /// Closes the channel and waits for the routine. `Err` has its panic, if it panicked and that was not told yet.
     ///
     /// ```
@@ -360,18 +310,6 @@ impl<T> Produced<T> {
     /// assert!(numbers.join().is_ok());
     /// ```
     pub fn join(self) -> thread::Result<()> {
-        self.pull.join()
-    }
-}
-
-impl<'scope, T> ProducedIn<'scope, T> {
-    /// The same for a task. Its last poll waits for the thread, which has then run to its end.
-    pub fn into_stream(self) -> ProducedInStream<'scope, T> {
-        ProducedInStream { pull: self.pull }
-    }
-
-    /// Closes the channel and waits for the routine. `Err` has its panic, if it panicked and that was not told yet.
-    pub fn join(self) -> thread::Result<()> {
-        self.pull.join()
+        self.source.join()
     }
 }

@@ -19,19 +19,29 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::thread;
 
 use crate::error::Why;
+use crate::operation::Op;
 use crate::sync::Arc;
 
-mod core;
-mod effects;
-mod iter;
-mod line;
-mod ops;
+mod channel;
+mod closed;
+mod queue;
+mod recv;
+mod reserve;
+mod send;
+mod signals;
 mod state;
-mod waiter;
+mod wakes;
 
-use self::core::{Core, RECEIVERS, SENDERS};
-pub use iter::{IntoValues, IntoValuesStream, Values, ValuesStream};
-pub use ops::{Closed, Permit, Reserve, Send, SendEach, Take};
+use channel::{Core, RECEIVERS, SENDERS};
+pub use closed::Closed;
+use closed::ClosedStep;
+pub use recv::Take;
+use recv::TakeStep;
+pub(crate) use recv::{IntoValues, Values};
+use reserve::ReserveStep;
+pub use reserve::{Permit, Reserve};
+pub use send::{Send, SendEach};
+use send::{SendEachStep, SendStep};
 
 /// Creates a channel of many senders and many receivers that has no capacity: a value goes from hand to hand.
 ///
@@ -134,7 +144,7 @@ macro_rules! end {
             /// assert_eq!(tx.closed().wait(), Ok(Why::Closed));
             /// ```
             pub fn closed(&self) -> Closed<'_, T> {
-                Closed::new(&self.core)
+                Op::new(ClosedStep::new(&self.core))
             }
 
             /// Ends the channel for all its ends: whoever waits is told [`Why::Closed`], at once. Never waits. `true` if this call
@@ -148,7 +158,7 @@ macro_rules! end {
             /// assert!(!rx.close());
             /// ```
             pub fn close(&self) -> bool {
-                self.core.with(|state, fx| state.finish(Why::Closed, fx))
+                self.core.with(|state, wakes| state.close(Why::Closed, wakes))
             }
 
             /// Whether the channel has ended. It may end at any moment after a `false`; a `true` stays.
@@ -217,14 +227,14 @@ macro_rules! end {
         /// Another end of the same side. Of a channel that has ended, too.
         impl<T> Clone for $End<T> {
             fn clone(&self) -> Self {
-                self.core.join($side);
+                self.core.add_end($side);
                 Self { core: Arc::clone(&self.core) }
             }
         }
 
         impl<T> Drop for $End<T> {
             fn drop(&mut self) {
-                self.core.part($side, why_now());
+                self.core.remove_end($side, why_now());
             }
         }
 
@@ -258,7 +268,7 @@ macro_rules! end {
                 let is_alive = self.core.with(|state, _| {
                     let is_alive = state.ends()[$side] > 0;
                     if is_alive {
-                        state.join($side);
+                        state.add_end($side);
                         self.core.note_ends(state);
                     }
                     is_alive
@@ -321,7 +331,7 @@ impl<T> Sender<T> {
     /// assert_eq!(error.into_unsent(), Some("too late"));
     /// ```
     pub fn send(&self, value: T) -> Send<'_, T> {
-        Send::new(&self.core, value, None)
+        Op::new(SendStep::new(&self.core, value, None))
     }
 
     /// Hands over each item, one after the other. The iterator makes a step when the item before was taken.
@@ -345,7 +355,7 @@ impl<T> Sender<T> {
     /// assert_eq!(receiver.join().unwrap(), 3);
     /// ```
     pub fn send_all<I: IntoIterator<Item = T>>(&self, items: I) -> SendEach<'_, I::IntoIter> {
-        SendEach::new(&self.core, items.into_iter())
+        Op::new(SendEachStep::new(&self.core, items.into_iter()))
     }
 
     /// Waits until a receiver stands ready, and keeps it for one value, which may be made only then.
@@ -356,7 +366,7 @@ impl<T> Sender<T> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it loses nothing: a receiver that was kept for it is free for the next sender. Kept and not polled again, it keeps that
+    /// Dropping it loses nothing: a receiver that was kept for it is free for the next sender. OwnedEnd and not polled again, it keeps that
     /// receiver from others.
     ///
     /// ```
@@ -370,7 +380,7 @@ impl<T> Sender<T> {
     /// assert_eq!(receiver.join().unwrap(), Ok("wanted"));
     /// ```
     pub fn reserve(&self) -> Reserve<'_, T> {
-        Reserve::new(&self.core)
+        Op::new(ReserveStep::new(&self.core))
     }
 }
 
@@ -420,7 +430,7 @@ impl<T> Receiver<T> {
     /// ```
     #[inline]
     pub fn recv(&self) -> Take<'_, T> {
-        Take::new(&self.core)
+        Op::new(TakeStep::new(&*self.core))
     }
 
     /// How the channel ended, once it has.

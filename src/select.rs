@@ -20,23 +20,23 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::future::Future;
-use std::hash::{BuildHasher, RandomState};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::claim::{Claim, Share};
+use crate::claim::{ArmRef, Claim};
 use crate::error::Why;
-use crate::step::{self, Look, Operation, Step};
+use crate::operation::Op;
+use crate::panics::FirstPanic;
+use crate::step::{Attempt, PutMode, Step, Waiter};
 use crate::sync::Arc;
-use crate::turn::Put;
-use crate::wait::{Pace, Who};
+use crate::wait::{AdaptiveSpin, WaiterKind};
 
 mod arms;
+mod order;
 
 pub use arms::{Arm, Arms, Sel2, Sel3, Sel4, Sel5, Sel6, Sel7, Sel8};
+use order::Order;
 
 /// Chooses one of several operations: the one that can be done first, and only that one.
 ///
@@ -82,17 +82,15 @@ pub use arms::{Arm, Arms, Sel2, Sel3, Sel4, Sel5, Sel6, Sel7, Sel8};
 /// assert_eq!(send.reclaim(), Some("a letter"));
 /// ```
 pub fn select<A: Arms>(arms: A) -> Select<A> {
-    let (claim, pace) = (None, Pace::new());
-    Select {
-        choosing: Choosing { arms, claim, is_biased: false, is_entered: false, done: false, pace },
-    }
+    let (claim, order) = (None, Order::default());
+    Select { op: Op::new(SelectingStep { arms, claim, order, is_biased: false, is_queued: false }) }
 }
 
 /// Does one of several operations: see [`select()`]. Waited for like any operation; what may end without an output gives an `Option`.
 ///
 /// # Cancel safety
 ///
-/// Dropping it withdraws all arms: of what they carry, that one value is delivered whose arm has happened, if one has. Kept and not
+/// Dropping it withdraws all arms: of what they carry, that one value is delivered whose arm has happened, if one has. OwnedEnd and not
 /// polled again, its receives are like a kept [`recv`](crate::Receiver::recv), and its sends may still be taken, one of them.
 ///
 /// ```
@@ -111,7 +109,7 @@ pub fn select<A: Arms>(arms: A) -> Select<A> {
 /// ```
 #[must_use = "an operation does nothing until it is awaited or waited for"]
 pub struct Select<A: Arms> {
-    choosing: Choosing<A>,
+    op: Op<SelectingStep<A>>,
 }
 
 impl<A: Arms> Select<A> {
@@ -129,7 +127,7 @@ impl<A: Arms> Select<A> {
     /// }
     /// ```
     pub fn biased(mut self) -> Self {
-        self.choosing.is_biased = true;
+        self.op.step.is_biased = true;
         self
     }
 
@@ -138,113 +136,135 @@ impl<A: Arms> Select<A> {
     /// # Panics
     ///
     /// Like the other ways to wait, when it was awaited by `&mut` before and is done, or when an arm is.
-    pub fn wait(mut self) -> A::Output {
-        step::finish(&mut self.choosing, |op| step::block(op, None))
-            .expect("only a deadline ends it without")
+    pub fn wait(self) -> A::Output {
+        self.op.wait().expect("only a deadline ends it without")
     }
 
     /// Blocks this thread until an arm is done, at the longest for `timeout`: then all are withdrawn and it is `None`. What is done
     /// when the time is up counts as done. A timeout too long for the clock is none.
-    pub fn wait_timeout(mut self, timeout: Duration) -> Option<A::Output> {
-        let deadline = Instant::now().checked_add(timeout);
-        step::finish(&mut self.choosing, |op| step::block(op, deadline))
+    pub fn wait_timeout(self, timeout: Duration) -> Option<A::Output> {
+        self.op.wait_timeout(timeout)
     }
 
     /// Blocks this thread until an arm is done, at the longest until `deadline`: then all are withdrawn and it is `None`. What is
     /// done when the time is up counts as done.
-    pub fn wait_deadline(mut self, deadline: Instant) -> Option<A::Output> {
-        step::finish(&mut self.choosing, |op| step::block(op, Some(deadline)))
+    pub fn wait_deadline(self, deadline: Instant) -> Option<A::Output> {
+        self.op.wait_deadline(deadline)
     }
 
     /// Never blocks: an arm is done at once, or all are withdrawn and it is `None`.
     ///
     /// As everywhere, a send to a task that merely waits is not done at once; so two selects that would meet need one that waits.
-    pub fn now(mut self) -> Option<A::Output> {
-        step::finish(&mut self.choosing, step::now)
+    pub fn now(self) -> Option<A::Output> {
+        self.op.now()
     }
 }
 
 /// A choice under way. (`Select` itself is no operation: an arm cannot be a choice, whose arms would have two claims.)
-struct Choosing<A: Arms> {
+#[allow(missing_debug_implementations, reason = "users meet it only inside of `Select`")]
+pub(crate) struct SelectingStep<A: Arms> {
     arms: A,
     claim: Option<Arc<Claim>>,
+    order: Order,
     is_biased: bool,
-    is_entered: bool,
-    done: bool,
-    pace: Pace,
+    is_queued: bool,
 }
 
-impl<A: Arms> Choosing<A> {
-    /// Steps one arm; if it is done, so is the choice.
-    fn step_arm(&mut self, arm: usize, look: Look<'_>) -> Poll<A::Output> {
+impl<A: Arms> SelectingStep<A> {
+    /// Attempts one arm; if it is done, so is the select.
+    #[inline]
+    fn attempt_arm(&mut self, number: usize, attempt: Attempt<'_>) -> Poll<A::Output> {
         let claim = self.claim.as_ref();
-        let share = claim.and_then(|claim| Some(Share::new(claim, arm.try_into().ok()?)));
-        let polled = self.arms.step(arm, Look { share, ..look });
+        let arm = claim.and_then(|claim| Some(ArmRef::new(claim, number.try_into().ok()?)));
+        let polled = self.arms.attempt(number, Attempt { arm, ..attempt });
         if polled.is_ready() {
-            // The claim stays busy: nobody takes an offer of the others before they are withdrawn. What this arm has brought is not lost
-            // by a panic of what the others call as they go: each panic is of another.
-            for _ in 0..=self.arms.len() {
-                if catch_unwind(AssertUnwindSafe(|| self.arms.lose())).is_ok() {
-                    break;
-                }
-            }
+            // The claim stays registering: no offer of the other arms is taken before they are cancelled. A panic of theirs must not take
+            // away what this arm has brought.
+            self.cancel_all().swallow();
         }
         polled
     }
 
-    /// Steps each arm until one is done.
-    fn look_through(&mut self, look: Look<'_>) -> Poll<A::Output> {
-        let order = Order::new(self.arms.len(), self.is_biased);
-        for arm in order {
-            let polled = self.step_arm(arm, look);
-            if polled.is_ready() {
-                return polled;
+    /// Attempts each arm until one is done.
+    #[inline]
+    fn attempt_all(&mut self, attempt: Attempt<'_>) -> Poll<A::Output> {
+        let mut order = std::mem::take(&mut self.order);
+        let found = order.find_map(self.arms.count(), self.is_biased, |number| {
+            match self.attempt_arm(number, attempt) {
+                Poll::Ready(output) => Some(output),
+                Poll::Pending => None,
             }
-        }
-        Poll::Pending
+        });
+        self.order = order;
+        found.map_or(Poll::Pending, Poll::Ready)
     }
 
-    /// Makes the claim busy; or gives the output of the arm that has won it.
-    fn begin_look(&mut self) -> Option<A::Output> {
-        let arm = self.claim.as_ref()?.look().err()?;
-        match self.step_arm(arm as usize, Look::ONCE) {
+    /// Begins to attempt the arms; or gives the output of the arm that has won the claim.
+    fn begin(&mut self) -> Option<A::Output> {
+        let arm = self.claim.as_ref()?.begin().err()?;
+        match self.attempt_arm(arm as usize, Attempt::ONCE) {
             Poll::Ready(output) => Some(output),
             Poll::Pending => None,
         }
     }
+
+    /// Withdraws each arm that is not done. A panic of one leaves out no other.
+    fn cancel_all(&mut self) -> FirstPanic {
+        let mut panic = FirstPanic::default();
+        self.arms.each(&mut |arm| _ = panic.run(|| arm.cancel()));
+        panic
+    }
+
+    fn needs_claim(&mut self) -> bool {
+        let mut needs_claim = false;
+        self.arms.each(&mut |arm| needs_claim |= arm.needs_claim());
+        needs_claim
+    }
+
+    fn wants_permit(&mut self) -> bool {
+        let mut wants_permit = false;
+        self.arms.each(&mut |arm| wants_permit |= arm.wants_permit());
+        wants_permit
+    }
 }
 
-impl<A: Arms> Step for Choosing<A> {
+impl<A: Arms> Step for SelectingStep<A> {
+    const NAME: &'static str = "select";
     type Output = Option<A::Output>;
+    type Waiter = Self;
 
-    fn step(&mut self, look: Look<'_>) -> Poll<Self::Output> {
-        let look = Look {
-            how: Put::Soft,
-            stays: look.stays.map(|who| if who == Who::Thread { Who::Chooser } else { who }),
-            ..look
+    fn step(&mut self, attempt: Attempt<'_>) -> Poll<Self::Output> {
+        let waiter = match attempt.waiter {
+            Some(WaiterKind::Thread) => Some(WaiterKind::Selecting),
+            waiter => waiter,
         };
-        if !self.is_entered {
-            self.arms.retract();
-            let polled = self.look_through(Look { waker: None, enters: false, ..look });
-            if polled.is_ready() || look.stays.is_none() {
+        let attempt = Attempt { put_mode: PutMode::Revocable, waiter, ..attempt };
+        if !self.is_queued {
+            let mut panic = FirstPanic::default();
+            self.arms.each(&mut |arm| _ = panic.run(|| arm.rewind()));
+            panic.resume();
+            let polled = self.attempt_all(Attempt { waker: None, may_enqueue: false, ..attempt });
+            if polled.is_ready() || attempt.waiter.is_none() {
                 return polled.map(Some);
             }
-            self.is_entered = true;
-            if self.arms.wants_claim() {
-                self.claim = Some(Claim::new());
+            self.is_queued = true;
+            if self.needs_claim() {
+                self.claim = Some(Claim::new(self.wants_permit()));
             }
-        } else if let Some(output) = self.begin_look() {
+        } else if let Some(output) = self.begin() {
             return Poll::Ready(Some(output));
         }
-        let polled = self.look_through(look);
-        if polled.is_pending() && self.claim.as_ref().is_some_and(|claim| claim.wait()) {
-            self.arms.resume();
+        let polled = self.attempt_all(attempt);
+        if polled.is_pending() && self.claim.as_ref().is_some_and(|claim| claim.end()) {
+            let mut panic = FirstPanic::default();
+            self.arms.each(&mut |arm| _ = panic.run(|| arm.reregister()));
+            panic.resume();
         }
         polled.map(Some)
     }
 
     fn expire(&mut self, _: Why) -> Self::Output {
-        let output = self.begin_look();
+        let output = self.begin();
         if output.is_none() {
             self.withdraw();
         }
@@ -252,46 +272,45 @@ impl<A: Arms> Step for Choosing<A> {
     }
 
     fn withdraw(&mut self) {
-        self.arms.lose();
+        self.cancel_all().resume();
     }
 
-    fn is_stirred(&self) -> bool {
-        self.claim.as_ref().is_some_and(|claim| claim.is_won()) || self.arms.is_stirred()
-    }
-
-    fn is_peer_elsewhere(&mut self) -> bool {
-        self.arms.is_peer_elsewhere()
-    }
-
-    fn looks_again_at(&self) -> Option<Instant> {
-        self.arms.looks_again_at()
-    }
-
-    fn pace(&mut self) -> &mut Pace {
-        &mut self.pace
-    }
-
-    // A loop makes a new select for each round: what its thread has learned about waiting stays with the thread.
-
-    fn fetch_pace(&mut self) {
-        self.pace = PACE.try_with(Cell::get).unwrap_or(self.pace);
-    }
-
-    fn store_pace(&mut self) {
-        _ = PACE.try_with(|pace| pace.set(self.pace));
+    fn waiter(&mut self) -> &mut Self {
+        self
     }
 }
 
 thread_local! {
-    static PACE: Cell<Pace> = const { Cell::new(Pace::new()) };
-    static DICE: Cell<u64> = Cell::new(RandomState::new().hash_one(0) | 1);
+    /// A loop makes a new select for each round: what its thread has learned about spinning stays with the thread.
+    static SPIN: Cell<AdaptiveSpin> = const { Cell::new(AdaptiveSpin::new()) };
 }
 
-impl<A: Arms> Operation for Choosing<A> {
-    const NAME: &'static str = "select";
+impl<A: Arms> Waiter for SelectingStep<A> {
+    fn has_changed(&mut self) -> bool {
+        let mut has_changed = self.claim.as_ref().is_some_and(|claim| claim.is_won());
+        self.arms.each(&mut |arm| has_changed |= arm.has_changed());
+        has_changed
+    }
 
-    fn done(&mut self) -> &mut bool {
-        &mut self.done
+    fn is_peer_elsewhere(&mut self) -> bool {
+        // Each arm is asked: it also tells its peer where this party is.
+        let mut is_elsewhere = false;
+        self.arms.each(&mut |arm| is_elsewhere |= arm.is_peer_elsewhere());
+        is_elsewhere
+    }
+
+    fn recheck_at(&mut self) -> Option<Instant> {
+        let mut earliest: Option<Instant> = None;
+        self.arms.each(&mut |arm| earliest = earliest.into_iter().chain(arm.recheck_at()).min());
+        earliest
+    }
+
+    fn spin(&self) -> AdaptiveSpin {
+        SPIN.try_with(Cell::get).unwrap_or(AdaptiveSpin::new())
+    }
+
+    fn set_spin(&mut self, spin: AdaptiveSpin) {
+        _ = SPIN.try_with(|kept| kept.set(spin));
     }
 }
 
@@ -302,7 +321,7 @@ impl<A: Arms> Future for Select<A> {
     type Output = A::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<A::Output> {
-        match step::poll_operation(&mut self.choosing, context) {
+        match Pin::new(&mut self.op).poll(context) {
             Poll::Ready(Some(output)) => Poll::Ready(output),
             _ => Poll::Pending,
         }
@@ -312,77 +331,11 @@ impl<A: Arms> Future for Select<A> {
 // Nothing in it is ever pinned.
 impl<A: Arms> Unpin for Select<A> {}
 
-impl<A: Arms> Drop for Choosing<A> {
-    fn drop(&mut self) {
-        if !self.done {
-            self.withdraw();
-        }
-    }
-}
-
 impl<A: Arms> fmt::Debug for Select<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Choosing { arms, done, .. } = &self.choosing;
         f.debug_struct("select")
-            .field("arms", &arms.len())
-            .field("done", done)
+            .field("arms", &self.op.step.arms.count())
+            .field("is_done", &self.op.is_done())
             .finish_non_exhaustive()
     }
-}
-
-/// The order in which arms are looked at: each once.
-///
-/// Steps of one length around the circle of arms. From a random start with a random length, any two arms come first equally often.
-struct Order {
-    next: usize,
-    stride: usize,
-    left: usize,
-    len: usize,
-}
-
-impl Order {
-    fn new(len: usize, is_biased: bool) -> Self {
-        // A model explores the same steps again.
-        if is_biased || len < 2 || cfg!(handover_loom) {
-            return Self { next: 0, stride: 1, left: len, len };
-        }
-        let next = random_below(len);
-        // Each length that comes around all arms is as likely as the one the other way around.
-        let stride = loop {
-            let stride = 1 + random_below(len - 1);
-            if gcd(stride, len) == 1 {
-                break stride;
-            }
-        };
-        Self { next, stride, left: len, len }
-    }
-}
-
-impl Iterator for Order {
-    type Item = usize;
-
-    fn next(&mut self) -> Option<usize> {
-        self.left = self.left.checked_sub(1)?;
-        let this = self.next;
-        self.next = (this + self.stride) % self.len;
-        Some(this)
-    }
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
-
-/// By xorshift: good enough for a choice, and it takes a nanosecond.
-fn random_below(bound: usize) -> usize {
-    let roll = |dice: &Cell<u64>| {
-        let mut state = dice.get();
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        dice.set(state);
-        // The high bits of a product are spread more evenly than a remainder.
-        ((u128::from(state) * bound as u128) >> 64) as usize
-    };
-    DICE.try_with(roll).unwrap_or(0)
 }

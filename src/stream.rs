@@ -14,56 +14,66 @@
 //! writer, which then hands over what it has, however little, and the reader asks again for the rest.
 
 use std::fmt;
+use std::mem;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::thread;
 
 use crate::error::{SendError, Why};
-use crate::turn::{Answerer, Asker, Put, turn};
-use crate::wait::Pace;
+use crate::operation::Op;
+use crate::panics::FirstPanic;
+use crate::slot::{Answerer, Asker, Message, slot};
+use crate::step::PutMode;
 
-mod batch;
-mod feed;
-mod gather;
 mod iter;
+mod leftover;
+mod read;
+mod write;
 
-pub use batch::Batch;
-use batch::{BoxIter, Left};
-use feed::Feed;
-pub use feed::{Flush, SendOne, Write, WriteLocal};
-use gather::{Gather, Kind};
-pub use gather::{Read, ReadInto, ReadOnce, ReadOne};
-pub use iter::{
-    Ahead, AheadStream, Chunks, ChunksStream, IntoItems, IntoItemsStream, Items, ItemsStream,
-};
+pub(crate) use iter::{AheadSource, ChunkSource};
+pub use leftover::Batch;
+use leftover::{BoxIter, Leftover};
+use read::{Amount, ReadIntoStep, ReadOnceStep, ReadOneStep, ReadProgress, ReadStep};
+pub use read::{Read, ReadInto, ReadOnce, ReadOne};
+pub use write::{Flush, SendOne, Write, WriteLocal};
+use write::{FlushStep, SendOneStep, WriteProgress, WriteStep};
 
-/// What lies in the slot: a request on its way up, or an answer on its way down.
-enum Mail<T> {
-    Up(Request<T>),
-    Down(Answer<T>),
-}
+/// What goes through the slot: requests up, answers down.
+type StreamMessage<T> = Message<Answer<T>, Request<T>>;
+type WriterHalf<T> = Answerer<StreamMessage<T>>;
+type ReaderHalf<T> = Asker<StreamMessage<T>>;
 
-/// How much a reader wants, and the allocation for it.
-struct Request<T> {
+/// A request, with the batch that answers it, as far as it is filled. The batch's allocation is the reader's.
+#[allow(missing_debug_implementations, reason = "users do not meet it")]
+pub struct Request<T> {
     want: Want,
     batch: Vec<T>,
 }
 
+impl<T> Request<T> {
+    fn take_batch(&mut self) -> Vec<T> {
+        mem::take(&mut self.batch)
+    }
+}
+
+/// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Want {
     /// One item.
     One,
-    /// So many.
+    /// So many items.
     Exactly(usize),
-    /// What one write brings, at most so many.
-    Some(usize),
-    /// The whole of one write, as the writer's own iterator.
+    /// As many items as one write brings, but no more than this.
+    UpTo(usize),
+    /// A whole write.
     Write,
 }
 
-enum Answer<T> {
+/// The answer to a request.
+#[allow(missing_debug_implementations, reason = "users do not meet it")]
+pub enum Answer<T> {
     One(T),
     Batch(Vec<T>),
-    /// Fewer than asked for, since the writer says that they are to go.
+    /// Fewer items than were asked for, since the writer flushed.
     Flushed(Vec<T>),
     Write(BoxIter<T>),
 }
@@ -90,17 +100,15 @@ enum Answer<T> {
 /// producer.join().unwrap();
 /// ```
 pub fn stream<T>() -> (Writer<T>, Reader<T>) {
-    let (writer, reader) = turn();
-    let writer = Writer { half: writer, pace: Pace::new(), hand: None };
+    let (writer, reader) = slot();
+    let writer = Writer { half: writer, request: None };
     let reader = Reader {
         half: reader,
-        pace: Pace::new(),
-        left: Left::default(),
+        leftover: Leftover::default(),
         gathered: Vec::new(),
-        arrived: None,
-        standing: None,
+        outstanding: None,
         spare: Vec::new(),
-        told: None,
+        reported_end: None,
         gave_empty: false,
     };
     (writer, reader)
@@ -125,10 +133,9 @@ pub fn stream<T>() -> (Writer<T>, Reader<T>) {
 /// _ = writer.write(words.split(' ')).now();
 /// ```
 pub struct Writer<T> {
-    half: Answerer<Mail<T>>,
-    pace: Pace,
-    /// The request in hand, with the batch as far as it is filled.
-    hand: Option<Request<T>>,
+    half: WriterHalf<T>,
+    /// The request that is being answered.
+    request: Option<Request<T>>,
 }
 
 impl<T> Writer<T> {
@@ -157,7 +164,10 @@ impl<T> Writer<T> {
     /// # });
     /// ```
     pub fn send(&mut self, item: T) -> SendOne<'_, T> {
-        SendOne { writer: self, feed: Feed::new(Some(item).into_iter(), None), done: false }
+        Op::new(SendOneStep {
+            writer: self,
+            progress: WriteProgress::new(Some(item).into_iter(), None),
+        })
     }
 
     /// Writes the items of an iterator. It is pulled as they are asked for: one step a [`recv`](Reader::recv), `n` for a
@@ -202,11 +212,10 @@ impl<T> Writer<T> {
         I: IntoIterator<Item = T>,
         I::IntoIter: Send + 'static,
     {
-        Write {
+        Op::new(WriteStep {
             writer: self,
-            feed: Feed::new(items.into_iter(), Some(|items| Box::new(items))),
-            done: false,
-        }
+            progress: WriteProgress::new(items.into_iter(), Some(|items| Box::new(items))),
+        })
     }
 
     /// Writes the items of an iterator that borrows, or must stay on this thread. As [`write`](Writer::write), but under
@@ -227,7 +236,7 @@ impl<T> Writer<T> {
         &mut self,
         items: I,
     ) -> WriteLocal<'_, I::IntoIter> {
-        WriteLocal { writer: self, feed: Feed::new(items.into_iter(), None), done: false }
+        Op::new(WriteStep { writer: self, progress: WriteProgress::new(items.into_iter(), None) })
     }
 
     /// Hands over the batch in hand, although it has fewer items than were asked for. Done when the reader has taken it; at once if
@@ -256,7 +265,7 @@ impl<T> Writer<T> {
     /// # });
     /// ```
     pub fn flush(&mut self) -> Flush<'_, T> {
-        Flush { writer: self, feed: Feed::empty(), is_begun: false, done: false }
+        Op::new(FlushStep { writer: self, progress: WriteProgress::empty(), is_begun: false })
     }
 
     /// Hands over the batch in hand, however short, and closes the channel: the reader is told [`Why::Closed`] after the items. Never
@@ -280,27 +289,39 @@ impl<T> Writer<T> {
     /// # });
     /// ```
     pub fn finish(mut self) -> Result<(), SendError<Vec<T>>> {
-        let unsent = self.hand_over();
-        match (self.half.leave(Why::Closed), unsent) {
-            (Some(why), Some(items)) => Err(SendError::new(why, Some(items))),
-            _ => Ok(()),
+        match self.leave(Why::Closed) {
+            Some((why, items)) => Err(SendError::new(why, Some(items))),
+            None => Ok(()),
         }
     }
 
     /// Whether the reader has left. It may leave at any moment after a `false`; a `true` stays.
+    ///
+    /// ```
+    /// let (writer, reader) = handover::stream::<u8>();
+    /// assert!(!writer.is_closed());
+    /// drop(reader);
+    /// assert!(writer.is_closed());
+    /// ```
     pub fn is_closed(&self) -> bool {
         self.half.peer_end_now().is_some()
     }
 
-    /// Puts what the batch in hand has for good. Gives it back if the reader has left.
-    fn hand_over(&mut self) -> Option<Vec<T>> {
-        let batch = self.hand.take().map(|hand| hand.batch).filter(|batch| !batch.is_empty())?;
-        let mut message = Some(Mail::Down(Answer::Batch(batch)));
-        // The request in hand makes it this end's turn.
-        _ = self.half.look();
-        self.half.put(&mut message, Put::Firm, None);
-        match message? {
-            Mail::Down(Answer::Batch(batch)) => Some(batch),
+    /// Puts the batch that a request has begun and leaves for good. Gives the items back if the reader had left.
+    fn leave(&mut self, why: Why) -> Option<(Why, Vec<T>)> {
+        let batch = self.request.take().map(|request| request.batch);
+        let batch = batch.filter(|batch| !batch.is_empty());
+        let mut message = batch.map(|batch| Message::Answer(Answer::Batch(batch)));
+        let mut panic = FirstPanic::default();
+        if message.is_some() {
+            // With a request in hand it is this end's turn.
+            _ = self.half.load_state();
+            panic.run(|| self.half.put(&mut message, PutMode::Committed, None));
+        }
+        let end = panic.run(|| self.half.leave(why));
+        panic.resume();
+        match (end.flatten(), message) {
+            (Some(why), Some(Message::Answer(Answer::Batch(batch)))) => Some((why, batch)),
             _ => None,
         }
     }
@@ -308,16 +329,15 @@ impl<T> Writer<T> {
 
 impl<T> Drop for Writer<T> {
     fn drop(&mut self) {
-        let unsent = self.hand_over();
-        self.half.leave(if thread::panicking() { Why::Panicked } else { Why::Dropped });
+        let unsent = self.leave(if thread::panicking() { Why::Panicked } else { Why::Dropped });
         drop(unsent);
     }
 }
 
 impl<T> fmt::Debug for Writer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hand = self.hand.as_ref().map(|hand| (hand.want, hand.batch.len()));
-        f.debug_struct("Writer").field("half", &self.half).field("in_hand", &hand).finish()
+        let request = self.request.as_ref().map(|request| (request.want, request.batch.len()));
+        f.debug_struct("Writer").field("half", &self.half).field("request", &request).finish()
     }
 }
 
@@ -333,19 +353,18 @@ impl<T> RefUnwindSafe for Writer<T> {}
 /// [`read_all`](Reader::read_all) is empty, once. Every other call, and every one after a [`Why::Dropped`] or [`Why::Panicked`] end,
 /// gives the reason at once, and always again (but for `read(0)`, which is always empty).
 pub struct Reader<T> {
-    half: Asker<Mail<T>>,
-    pace: Pace,
-    /// Items that came and were not asked for any more.
-    left: Left<T>,
-    /// What the read that waits has so far. If that was forgotten, it comes before what is left.
+    half: ReaderHalf<T>,
+    /// Items that came for an earlier request and were not used.
+    leftover: Leftover<T>,
+    /// The items of the read that is under way. If it was forgotten, they come before the leftover ones.
     gathered: Vec<T>,
-    /// An answer that was taken and not looked at yet.
-    arrived: Option<Mail<T>>,
-    /// What the request that stands is for.
-    standing: Option<Want>,
+    /// What the request that the writer has asks for.
+    outstanding: Option<Want>,
     /// An allocation for the next request.
     spare: Vec<T>,
-    told: Option<Why>,
+    /// The end, once a call has told it.
+    reported_end: Option<Why>,
+    /// A read has told the end of a finished stream by an empty result.
     gave_empty: bool,
 }
 
@@ -360,7 +379,7 @@ impl<T> Reader<T> {
     ///
     /// Dropping it loses nothing: an item that comes is for the next request, of whatever kind. So it is for all requests.
     pub fn recv(&mut self) -> ReadOne<'_, T> {
-        ReadOne { reader: self, done: false }
+        Op::new(ReadOneStep { reader: self })
     }
 
     /// Waits for `n` items, in one hand-over. Fewer come only at the end or at a [`flush`](Writer::flush); none for `read(0)`, at
@@ -389,7 +408,7 @@ impl<T> Reader<T> {
     /// assert_eq!(reader.read(3).wait().unwrap_err().why(), Why::Closed);
     /// ```
     pub fn read(&mut self, n: usize) -> Read<'_, T> {
-        Read { reader: self, gather: Gather::new(Kind::Exactly(n)), done: false }
+        Op::new(ReadStep { reader: self, progress: ReadProgress::new(Amount::Exactly(n)) })
     }
 
     /// Waits for `n` items as [`read`](Reader::read) does, and appends them to `into`. Gives how many came.
@@ -419,7 +438,11 @@ impl<T> Reader<T> {
     /// assert_eq!(sum, (0..100).sum());
     /// ```
     pub fn read_into<'a>(&'a mut self, n: usize, into: &'a mut Vec<T>) -> ReadInto<'a, T> {
-        ReadInto { reader: self, gather: Gather::new(Kind::Exactly(n)), into, done: false }
+        Op::new(ReadIntoStep {
+            reader: self,
+            progress: ReadProgress::new(Amount::Exactly(n)),
+            into,
+        })
     }
 
     /// Waits for what one write brings, 1 to `n` items, without waiting for more; none for `read_some(0)`, at once.
@@ -446,7 +469,7 @@ impl<T> Reader<T> {
     /// assert_eq!(reader.read_some(2).wait().unwrap(), [5]);
     /// ```
     pub fn read_some(&mut self, n: usize) -> Read<'_, T> {
-        Read { reader: self, gather: Gather::new(Kind::Some(n)), done: false }
+        Op::new(ReadStep { reader: self, progress: ReadProgress::new(Amount::UpTo(n)) })
     }
 
     /// Waits for all items up to the end. [`end`](Reader::end) then tells whether that was [`Why::Closed`], or whether items are
@@ -460,7 +483,7 @@ impl<T> Reader<T> {
     ///
     /// As [`read`](Reader::read).
     pub fn read_all(&mut self) -> Read<'_, T> {
-        Read { reader: self, gather: Gather::new(Kind::All), done: false }
+        Op::new(ReadStep { reader: self, progress: ReadProgress::new(Amount::All) })
     }
 
     /// Waits for one whole write: the writer's own iterator, which then runs here. What is left in a dropped [`Batch`] answers the next
@@ -485,12 +508,12 @@ impl<T> Reader<T> {
     /// assert_eq!(reader.recv().wait(), Ok(' ')); // the rest is not lost
     /// ```
     pub fn read_once(&mut self) -> ReadOnce<'_, T> {
-        ReadOnce { pace: self.pace, reader: Some(self), done: false }
+        Op::new(ReadOnceStep { reader: Some(self) })
     }
 
     /// How the channel ended, once a call on this end has told it: by its error, or by fewer items than asked for.
     pub fn end(&self) -> Option<Why> {
-        self.told
+        self.reported_end
     }
 
     /// Closes the channel: the writer is told [`Why::Closed`], at once if it waits. Never waits itself.
@@ -503,7 +526,7 @@ impl<T> fmt::Debug for Reader<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader")
             .field("half", &self.half)
-            .field("standing", &self.standing)
+            .field("outstanding", &self.outstanding)
             .finish_non_exhaustive()
     }
 }

@@ -1,14 +1,12 @@
-//! What the rest builds on: the only file that names the source of a lock, an atomic or a cell.
+//! The only file that names the source of a lock, an atomic or a cell.
 //!
-//! Two sets of the same names: parking_lot and std for use, loom for the models (`--cfg handover_loom`). loom's timed
+//! There are two sets of the same names: parking_lot and std for use, loom for the models (`--cfg handover_loom`). loom's timed
 //! wait never times out by itself, so the one here may always be over at once: a model then explores both outcomes.
 
 #[cfg(not(handover_loom))]
 mod real {
     pub(crate) use std::hint::spin_loop;
-    use std::num::NonZero;
     pub(crate) use std::sync::Arc;
-    use std::sync::OnceLock;
     pub(crate) use std::sync::atomic::{AtomicU16, AtomicU32};
     pub(crate) use std::thread::yield_now;
     use std::time::Instant;
@@ -30,7 +28,7 @@ mod real {
         }
     }
 
-    /// Waits for a notification, until `deadline` where there is one. `_mutex` is the one that `guard` locks.
+    /// Waits for a notification, until `deadline` if there is one. `_mutex` is the one that `guard` locks.
     pub(crate) fn wait_until<'a, T>(
         condvar: &Condvar,
         _mutex: &'a Mutex<T>,
@@ -42,34 +40,6 @@ mod real {
             None => condvar.wait(&mut guard),
         }
         guard
-    }
-
-    /// Whether the time is up.
-    pub(crate) fn is_past(deadline: Instant) -> bool {
-        Instant::now() >= deadline
-    }
-
-    /// Pauses for about 70 ns: a pause instruction takes 4 ns on one processor and 45 ns on another.
-    pub(crate) fn breathe() {
-        static PAUSES: OnceLock<u32> = OnceLock::new();
-        let pauses = *PAUSES.get_or_init(|| {
-            const SAMPLE: u32 = 16;
-            let sample = || {
-                let start = Instant::now();
-                (0..SAMPLE).for_each(|_| spin_loop());
-                start.elapsed()
-            };
-            let took = (0..5).map(|_| sample()).min().unwrap_or_default();
-            (70 * SAMPLE).checked_div(took.as_nanos() as u32).unwrap_or(1).clamp(1, 35)
-        });
-        (0..pauses).for_each(|_| spin_loop());
-    }
-
-    /// Whether a peer can run while this thread spins.
-    pub(crate) fn has_other_cores() -> bool {
-        static OTHER_CORES: OnceLock<bool> = OnceLock::new();
-        *OTHER_CORES
-            .get_or_init(|| std::thread::available_parallelism().map_or(1, NonZero::get) > 1)
     }
 }
 
@@ -111,27 +81,6 @@ mod real {
         yield_now();
         mutex.lock()
     }
-
-    /// In a model each deadline is past as soon as somebody asks; the waits before let the others run.
-    pub(crate) fn is_past(_deadline: Instant) -> bool {
-        true
-    }
-
-    /// Lets the others run.
-    pub(crate) fn breathe() {
-        spin_loop();
-    }
-
-    /// A model has nothing to gain from spinning, and many states to lose.
-    pub(crate) fn has_other_cores() -> bool {
-        false
-    }
 }
 
 pub(crate) use real::*;
-
-/// A number that no other running thread has, and that is not 0.
-pub(crate) fn this_thread() -> usize {
-    thread_local!(static HERE: u8 = const { 0 });
-    HERE.try_with(|here| std::ptr::from_ref(here).addr()).unwrap_or(0)
-}

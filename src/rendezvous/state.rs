@@ -1,88 +1,216 @@
-//! Who waits for whom on a channel of many ends. Pure: under one lock, no user code; what others must be told goes to `Effects`.
+//! Which party waits for which on a channel of many ends. Pure: called under one lock, it runs no user code; parties to wake go to `WakeList`.
 //!
 //! # Senders
 //!
-//! | an entry                   | stands in  | means                                                   | ends when                             |
-//! |----------------------------|------------|---------------------------------------------------------|---------------------------------------|
-//! | with a value               | `VALUES`   | an offer                                                | it is taken (the entry is then gone), or its owner leaves |
-//! | the same, of a `select`    | no list    | was passed over while its owner looked elsewhere        | its owner puts it back, or leaves     |
-//! | without, `granted` is none | `RESERVES` | wants a permit                                          | it is granted one, or its owner leaves |
-//! | without, `granted` is some | no list    | has a permit for that receiver, and does not know it yet | its owner looks or leaves             |
+//! | an entry          | is in       | means                                                    | ends when                                                |
+//! |-------------------|-------------|----------------------------------------------------------|----------------------------------------------------------|
+//! | `Offer`           | `OFFERS`    | a value on offer                                         | it is taken (the entry is then gone), or its owner leaves |
+//! | the same, of a `select` | no list | it was passed over while its owner was registering       | its owner queues it again, or leaves                     |
+//! | `Reserve`         | `RESERVES`  | wants a permit                                           | it is granted one, or its owner leaves                   |
+//! | `Granted`         | no list     | has a permit for that receiver, and does not know it yet | its owner attempts again or leaves                       |
 //!
 //! # Receivers
 //!
-//! | role       | stands in             | means                                             | what may come next                                   |
-//! |------------|-----------------------|---------------------------------------------------|------------------------------------------------------|
-//! | `Idle`     | `THREADS` or `TASKS`  | nobody has asked for it                           | is called, filled, reserved; takes; leaves           |
-//! | `Called`   | no list               | a task that was told of an offer                  | looks: takes one, or is idle again where it stood; leaves: the call goes on to the next |
-//! | `Reserved` | no list               | belongs to a permit                               | its permit sends: called or filled; is dropped: idle; its time is up: may take an offer that stands |
-//! | `Filled`   | no list               | a thread that has been given its value            | looks: has it                                        |
+//! | role        | is in                | means                                      | what may come next                                             |
+//! |-------------|----------------------|--------------------------------------------|----------------------------------------------------------------|
+//! | `Idle`      | `THREADS` or `TASKS` | nothing is meant for it                    | is notified, delivered to, reserved; takes; leaves             |
+//! | `Notified`  | no list              | it was woken for an offer                  | attempts: takes one, or is idle again where it stood; leaves: the next one is notified |
+//! | `Reserved`  | no list              | belongs to a permit                        | its permit sends: it is notified or delivered to; is dropped: it is idle; its time is up: it may take an offer |
+//! | `Delivered` | no list              | a thread that has been given its value     | attempts: receives it                                          |
 //!
-//! A thread in a `select` (`Chooser`) stands among the threads, but is called as a task is: it may go away with another arm. An offer
-//! of a `select` must be won (see `claim`) before its value is taken; receivers of the same `select` are neither called for it nor given it.
+//! A thread in a `select` (`Selecting`) is queued with the threads, but notified as a task is: it may leave with another arm. An offer
+//! of a `select` must win its claim (see `claim`) before its value is taken; receivers of the same `select` neither are notified of it nor take it.
 //!
 //! # What always holds when the lock is free and the channel has not ended
 //!
-//! * If there are more offers than called receivers (but the lazy ones), or reserves, then nobody is idle (but arms of a `select` that has all of these).
-//! * `called` counts the entries that are `Called`, `called_tasks` those of them that are tasks.
-//! * If there are offers, and a task is called, then the first idle thread has been told.
-//! * Only a thread is ever `Filled`: it cannot go away between two looks, a task can.
+//! * If there are more offers than notified receivers (without the unresponsive ones), or reserves, then no receiver is idle (but arms of a `select` that has all of these).
+//! * `notified` counts the entries that are `Notified`, `notified_tasks` those of them that are tasks.
+//! * `unresponsive` is at most `notified_tasks`.
+//! * If there are offers, and a task is notified, then the first idle thread that they are for has been prodded.
+//! * Only a thread is ever `Delivered`: it cannot leave between two attempts, a task can.
 //!
-//! # Who gets an offer
+//! # Which receiver gets an offer
 //!
-//! The offer that came first, always; but which receiver? The idle one that came first: a thread gets it at once, a task is called
-//! and takes it when it looks. Who comes when each offer has somebody called for it stands behind them. But a called task may never look,
-//! kept by its owner and not polled. So whoever has stood here and looks again (and is not `Reserved`) takes what is still there, and while a task is
-//! called, the first waiting thread is told (`told`), so that it looks. It first gives those that were called some time: it looks once
-//! more a little later, whatever happens (`is_patient`). When it has taken what a task was called for, that task counts as `lazy`, and
-//! nothing is left to it any more, until it looks.
+//! The first offer goes to the first idle receiver: a thread gets the value at once, a task is notified
+//! and takes it at its next attempt. A receiver that comes when each offer has a notified receiver queues behind them.
+//!
+//! But a notified task may be kept by its owner and never polled again. It must not hold up the others:
+//!
+//! * A receiver that has an entry and attempts again (and is not `Reserved`) takes any offer that is still there.
+//! * If an offer is withdrawn, or taken by a receiver that was not notified, a notified task is left without one. It counts as `unresponsive`: nothing is
+//!   left to it any more, until it attempts again.
+//! * A party that begins to wait while offers are left to notified receivers passes one on: the first idle task is notified, too (it may be the party itself).
+//! * While a task is notified, the first idle thread is prodded: it is woken and attempts. It first gives the notified ones some time
+//!   and attempts once more a little later, whatever happens (`is_patient`).
 
 use std::mem;
 use std::task::Waker;
 
-use super::effects::Effects;
-use super::line::{Line, Ticket};
-use super::waiter::{Found, Glance, Offer, RESERVES, Role, TASKS, THREADS, Taker, VALUES};
-use crate::claim::Party;
+use super::queue::{Ticket, WaitQueue};
+use super::wakes::WakeList;
+use crate::claim::{ArmHandle, SelectId};
 use crate::error::Why;
-use crate::wait::Who;
+use crate::step::Attempt;
+use crate::wait::WaiterKind;
+
+mod receiving;
+mod sending;
+#[cfg(all(test, not(handover_loom)))]
+mod tests;
+
+// The lists of senders and of receivers.
+const OFFERS: u8 = 0;
+const RESERVES: u8 = 1;
+const THREADS: u8 = 0;
+const TASKS: u8 = 1;
+
+/// What an attempt has come to.
+#[derive(Debug)]
+pub(super) enum Outcome<R> {
+    Done(R),
+    Closed(Why),
+    /// An offer now has an entry.
+    Queued(Ticket),
+    /// Nothing yet.
+    Pending,
+    /// Nothing yet for a thread, but there is an offer that another receiver was notified of: one more attempt is due soon. With the
+    /// number of tasks that have proved to be unresponsive.
+    Recheck(u32),
+    /// Nothing yet; the waker must be cloned before the next attempt, which is due at once.
+    NeedsWaker,
+}
+
+#[derive(Debug)]
+struct WaitingSender<T> {
+    waker: Option<Waker>,
+    waiting: Waiting<T>,
+    /// The arm of a `select` whose claim must be won before the value is taken.
+    arm: Option<ArmHandle>,
+}
+
+#[derive(Debug)]
+enum Waiting<T> {
+    Offer(T),
+    Reserve,
+    Granted(Ticket),
+}
+
+impl<T> WaitingSender<T> {
+    fn select_id(&self) -> SelectId {
+        self.arm.as_ref().map_or(SelectId::NONE, ArmHandle::select_id)
+    }
+
+    /// Whether it is for receivers of this `select` (or of none): a `select` does not meet itself.
+    #[inline]
+    fn is_for(&self, receiver: SelectId) -> bool {
+        receiver == SelectId::NONE || self.select_id() != receiver
+    }
+
+    /// Whether its party may now be granted a permit.
+    fn may_be_granted(&self) -> bool {
+        self.arm.as_ref().is_none_or(ArmHandle::may_be_granted)
+    }
+
+    /// A permit for its party has come to nothing. Whether the party must attempt its arms again.
+    fn must_retry_grant(&self) -> bool {
+        self.arm.as_ref().is_some_and(ArmHandle::undo_grant)
+    }
+}
+
+#[derive(Debug)]
+struct WaitingReceiver<T> {
+    waker: Option<Waker>,
+    role: Role<T>,
+    kind: WaiterKind,
+    select_id: SelectId,
+    /// The arm of a `select` that also waits for permits: its claim tells whether this receiver may be reserved.
+    arm: Option<ArmHandle>,
+    /// Its claim counts this receiver as reserved.
+    is_marked: bool,
+    /// A thread that was woken for offers of which only tasks may have been notified.
+    is_prodded: bool,
+    /// It watches its signal.
+    is_spinning: bool,
+}
+
+#[derive(Debug)]
+enum Role<T> {
+    Idle,
+    Notified,
+    Reserved,
+    Delivered(T),
+}
+
+impl<T> WaitingReceiver<T> {
+    fn list(&self) -> u8 {
+        if self.kind == WaiterKind::Task { TASKS } else { THREADS }
+    }
+
+    const fn is_idle(&self) -> bool {
+        matches!(self.role, Role::Idle)
+    }
+
+    /// Whether a permit may now have it.
+    fn may_be_reserved(&self) -> bool {
+        self.arm.as_ref().is_none_or(ArmHandle::may_be_reserved)
+    }
+
+    /// It no longer belongs to a permit. Tells whether its party may have had to do without a permit meanwhile.
+    fn unmark(&mut self) -> bool {
+        if !mem::take(&mut self.is_marked) {
+            return false;
+        }
+        self.arm.as_ref().inspect(|arm| arm.undo_reserve()).is_some()
+    }
+}
+
+/// A sender and a receiver that can be brought together.
+enum Meeting {
+    /// Any offer, with this receiver.
+    Offer(Ticket),
+    /// This receiver, with the party that wants a permit.
+    Permit(Ticket, Ticket),
+}
+
+fn select_id(attempt: Attempt<'_>) -> SelectId {
+    attempt.arm.map_or(SelectId::NONE, |arm| arm.select_id())
+}
 
 // In this order: what changes rarely first, see `Core`.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct State<T> {
-    watchers: Option<Box<Line<Option<Waker>, 0>>>,
+    watchers: Option<Box<WaitQueue<Option<Waker>, 0>>>,
     /// How many offers had a turn before: those of permits.
     had_turn: u64,
     /// How many ends each side has.
     ends: [u32; 2],
     end: Option<Why>,
-    /// Of the tasks that are called, how many were proved not to come soon.
-    lazy: u32,
-    takers: Line<Taker<T>, 2>,
-    senders: Line<Offer<T>, 2>,
-    called: u32,
-    called_tasks: u32,
+    /// How many of the notified tasks have been left without an offer.
+    unresponsive: u32,
+    receivers: WaitQueue<WaitingReceiver<T>, 2>,
+    senders: WaitQueue<WaitingSender<T>, 2>,
+    notified: u32,
+    notified_tasks: u32,
     handed_over: u64,
 }
 
+/// The ends.
 impl<T> State<T> {
     pub(super) const fn new(ends: [u32; 2]) -> Self {
         Self {
-            senders: Line::new(),
-            takers: Line::new(),
+            senders: WaitQueue::new(),
+            receivers: WaitQueue::new(),
             had_turn: 0,
-            called: 0,
-            called_tasks: 0,
-            lazy: 0,
+            notified: 0,
+            notified_tasks: 0,
+            unresponsive: 0,
             watchers: None,
             handed_over: 0,
             ends,
             end: None,
         }
     }
-
-    // ---- ends
 
     #[inline]
     pub(super) const fn end(&self) -> Option<Why> {
@@ -97,267 +225,333 @@ impl<T> State<T> {
         self.handed_over
     }
 
-    /// One more end of a side.
-    pub(super) const fn join(&mut self, side: usize) {
+    pub(super) const fn add_end(&mut self, side: usize) {
         self.ends[side] = self.ends[side].checked_add(1).expect("fewer than 2^32 ends of a side");
     }
 
-    /// One end of a side less; the last one ends the channel.
-    pub(super) fn part(&mut self, side: usize, why: Why, fx: &mut Effects<'_>) {
+    /// Removes an end of a side; the last one ends the channel.
+    pub(super) fn remove_end(&mut self, side: usize, why: Why, wakes: &mut WakeList<'_>) {
         self.ends[side] -= 1;
         if self.ends[side] == 0 {
-            self.finish(why, fx);
+            self.close(why, wakes);
         }
     }
 
-    /// Ends the channel, unless it has ended. Whoever waits takes its entry away itself.
-    pub(super) fn finish(&mut self, why: Why, fx: &mut Effects<'_>) -> bool {
+    /// Ends the channel, unless it has ended. The parties that wait are woken, and remove their entries themselves.
+    pub(super) fn close(&mut self, why: Why, wakes: &mut WakeList<'_>) -> bool {
         if self.end.is_some() {
             return false;
         }
         self.end = Some(why);
-        for (ticket, offer) in self.senders.all() {
-            fx.wake(offer.waker.take());
-            fx.stir_offer(ticket.index);
+        for (ticket, sender) in self.senders.all() {
+            wakes.wake(sender.waker.take());
+            wakes.notify_sender(ticket.index);
         }
-        for (ticket, taker) in self.takers.all() {
-            fx.wake(taker.waker.take());
-            fx.stir_taker(ticket.index);
+        for (ticket, receiver) in self.receivers.all() {
+            wakes.wake(receiver.waker.take());
+            wakes.notify_receiver(ticket.index);
         }
         for (_, waker) in self.watchers.iter_mut().flat_map(|watchers| watchers.all()) {
-            fx.wake(waker.take());
+            wakes.wake(waker.take());
         }
         true
     }
 
-    /// Those that wait on each side.
+    /// How many operations wait on each side.
     pub(super) fn waiting(&mut self) -> [usize; 2] {
         let senders = self.senders.all().count();
-        let takers = self.takers.all().filter(|(_, taker)| taker.role != Role::Filled).count();
-        [senders, takers]
+        let is_waiting =
+            |receiver: &WaitingReceiver<T>| !matches!(receiver.role, Role::Delivered(_));
+        let receivers = self.receivers.all().filter(|(_, receiver)| is_waiting(receiver)).count();
+        [senders, receivers]
     }
 
     /// Waits for the end.
     pub(super) fn watch(
         &mut self,
         at: &mut Option<Ticket>,
-        glance: &mut Glance<'_>,
-        fx: &mut Effects<'_>,
-    ) -> Found<Why> {
+        attempt: Attempt<'_>,
+        wakes: &mut WakeList<'_>,
+    ) -> Outcome<Why> {
         if let Some(why) = self.end {
-            return Found::Done(why);
+            return Outcome::Done(why);
         }
-        if glance.waker.is_none() {
-            return Found::Nothing;
+        if attempt.waker.is_none() {
+            return Outcome::Pending;
         }
-        let watchers = self.watchers.get_or_insert_with(|| Box::new(Line::new()));
-        let ticket = *at.get_or_insert_with(|| watchers.enter(None));
-        match watchers.get(ticket) {
-            Some(seat) => glance.wait_on(seat, fx),
-            None => Found::Nothing,
+        if at.is_none() {
+            self.pass_on(wakes);
+        }
+        let watchers = self.watchers.get_or_insert_with(|| Box::new(WaitQueue::new()));
+        let ticket = *at.get_or_insert_with(|| watchers.insert(None));
+        let stored = watchers.get(ticket);
+        if stored.is_none_or(|stored| wakes.register(stored, attempt.waker)) {
+            Outcome::Pending
+        } else {
+            Outcome::NeedsWaker
         }
     }
 
-    pub(super) fn unwatch(&mut self, ticket: Ticket, fx: &mut Effects<'_>) {
-        let seat = self.watchers.as_mut().and_then(|watchers| watchers.leave(ticket));
-        fx.drop_waker(seat.flatten());
+    pub(super) fn unwatch(&mut self, ticket: Ticket, wakes: &mut WakeList<'_>) {
+        let stored = self.watchers.as_mut().and_then(|watchers| watchers.remove(ticket));
+        wakes.drop_later(stored.flatten());
     }
+}
 
-    // ---- meetings
-
-    /// The idle receiver that came first, of those that `is_apt`.
+/// Meetings.
+impl<T> State<T> {
+    /// Whether there is an offer for receivers of this `select` (or of none).
     #[inline]
-    fn first_idle(&self, is_apt: impl Fn(&Taker<T>) -> bool) -> Option<Ticket> {
-        let first = |list| self.takers.iter(list).find(|(_, taker)| is_apt(taker));
-        match (first(THREADS), first(TASKS)) {
-            (Some((thread, _)), Some((task, _))) => {
+    fn has_offer_for(&self, receiver: SelectId) -> bool {
+        if receiver == SelectId::NONE {
+            !self.senders.is_empty(OFFERS)
+        } else {
+            self.senders.find(OFFERS, |sender| sender.is_for(receiver)).is_some()
+        }
+    }
+
+    /// The first idle receiver of those that fit.
+    #[inline]
+    fn first_idle(&self, fits: impl Fn(&WaitingReceiver<T>) -> bool) -> Option<Ticket> {
+        match (self.receivers.find(THREADS, &fits), self.receivers.find(TASKS, &fits)) {
+            (Some(thread), Some(task)) => {
                 Some(if thread.serial < task.serial { thread } else { task })
             }
-            (thread, task) => thread.or(task).map(|(ticket, _)| ticket),
+            (thread, task) => thread.or(task),
         }
     }
 
-    /// The idle receiver that came first, of those that somebody else than themselves has an offer for, or wants a permit.
+    /// The first idle receiver for which there is an offer that is not of its own `select`.
     #[inline]
-    fn first_idle_for(&self, senders: u8) -> Option<Ticket> {
-        self.first_idle(|taker| {
-            taker.party == Party::NONE
-                || self.senders.iter(senders).any(|(_, offer)| offer.party() != taker.party)
+    fn first_idle_for_offer(&self) -> Option<Ticket> {
+        self.first_idle(|receiver| {
+            receiver.select_id == SelectId::NONE || self.has_offer_for(receiver.select_id)
         })
     }
 
-    /// A sender who can be paired with a receiver: whether it has a value, and for whom.
-    #[inline]
-    fn next_pair(&self) -> Option<(bool, Ticket)> {
-        let is_value = self.next_is_value()?;
-        let find = |is_value| {
-            let taker = self.first_idle_for(if is_value { VALUES } else { RESERVES })?;
-            Some((is_value, taker))
+    /// The first idle receiver for which a permit is wanted, and the party that wants it.
+    #[cold]
+    fn first_idle_for_reserve(&self) -> Option<(Ticket, Ticket)> {
+        let reserve_for = |receiver: &WaitingReceiver<T>| {
+            let id = receiver.select_id;
+            self.senders.find(RESERVES, |sender| sender.is_for(id) && sender.may_be_granted())
         };
-        find(is_value).or_else(|| {
-            // Those that came first and those that are idle are arms of the same `select`: others may come before them.
-            let has_value = self.senders.len(VALUES) > self.awaited();
-            if is_value || has_value { find(!is_value) } else { None }
+        let receiver = self
+            .first_idle(|receiver| receiver.may_be_reserved() && reserve_for(receiver).is_some())?;
+        Some((receiver, reserve_for(self.receivers.peek(receiver)?)?))
+    }
+
+    /// The next meeting.
+    #[inline]
+    fn next_pair(&self) -> Option<Meeting> {
+        let is_offer = self.is_offer_next()?;
+        let find = |is_offer| {
+            if is_offer {
+                self.first_idle_for_offer().map(Meeting::Offer)
+            } else {
+                self.first_idle_for_reserve()
+                    .map(|(receiver, reserve)| Meeting::Permit(receiver, reserve))
+            }
+        };
+        find(is_offer).or_else(|| {
+            // The first senders and the idle receivers are arms of the same `select`: other senders may meet them.
+            let has_offer = self.senders.len(OFFERS) > self.awaited();
+            if is_offer || has_offer { find(!is_offer) } else { None }
         })
     }
 
-    /// How many offers are left to those who were called for them.
+    /// How many offers are left to the receivers that were notified of them.
     #[inline]
     const fn awaited(&self) -> u32 {
-        self.called - self.lazy
+        self.notified - self.unresponsive
     }
 
-    /// One of the called, a task or not, is it no more.
-    fn uncall(&mut self, is_task: bool) {
-        self.called -= 1;
-        self.called_tasks -= u32::from(is_task);
-        self.lazy = self.lazy.min(self.called_tasks);
-    }
-
-    /// Whether the sender that came first, of those for whom nobody is called, is one with a value. `None`: there is none.
+    /// After an offer has gone: notified tasks that are left without one count as unresponsive.
     #[inline]
-    fn next_is_value(&self) -> Option<bool> {
-        let has_value = self.senders.len(VALUES) > self.awaited();
+    fn count_unresponsive(&mut self) {
+        let without = self.notified.saturating_sub(self.senders.len(OFFERS));
+        self.unresponsive = self.unresponsive.max(without).min(self.notified_tasks);
+    }
+
+    /// Clears one receiver's `Notified` role.
+    fn unnotify(&mut self, is_task: bool) {
+        self.notified -= 1;
+        self.notified_tasks -= u32::from(is_task);
+        self.unresponsive = self.unresponsive.min(self.notified_tasks);
+    }
+
+    /// Whether the next sender that has no notified receiver has a value. `None`: there is no such sender.
+    #[inline]
+    fn is_offer_next(&self) -> Option<bool> {
+        let has_offer = self.senders.len(OFFERS) > self.awaited();
         match self.senders.first(RESERVES) {
-            None => has_value.then_some(true),
-            Some(reserve) => Some(
-                has_value
-                    && self
-                        .senders
-                        .first(VALUES)
-                        .is_some_and(|value| value.serial < reserve.serial),
-            ),
+            None => has_offer.then_some(true),
+            Some(reserve) => {
+                let offer = self.senders.first(OFFERS);
+                Some(has_offer && offer.is_some_and(|offer| offer.serial < reserve.serial))
+            }
         }
     }
 
     /// Brings senders and idle receivers together, while there are both.
     #[inline]
-    fn pair(&mut self, fx: &mut Effects<'_>) {
-        if self.end.is_some() || self.takers.is_empty(THREADS) && self.takers.is_empty(TASKS) {
-            return; // nothing is handed over after the end, nor without an idle receiver
+    pub(super) fn pair(&mut self, wakes: &mut WakeList<'_>) {
+        if self.end.is_some() || self.receivers.is_empty(THREADS) && self.receivers.is_empty(TASKS)
+        {
+            return; // Nothing is handed over after the end, nor without an idle receiver.
         }
-        while let Some((is_value, ticket)) = self.next_pair() {
-            let Some(taker) = self.takers.get(ticket) else { return };
-            let (who, party) = (taker.who, taker.party);
-            if !is_value {
-                self.grant(ticket, party, fx);
-            } else if who != Who::Thread {
-                self.call(ticket, fx);
-            } else if let Some(value) = self.take_first(party, fx) {
-                self.fill(ticket, value, fx);
+        while let Some(meeting) = self.next_pair() {
+            let ticket = match meeting {
+                Meeting::Offer(receiver) => receiver,
+                Meeting::Permit(receiver, reserve) => {
+                    self.grant(receiver, reserve, wakes);
+                    continue;
+                }
+            };
+            let Some(receiver) = self.receivers.get(ticket) else { return };
+            let (kind, select_id) = (receiver.kind, receiver.select_id);
+            if kind != WaiterKind::Thread {
+                self.notify(ticket, wakes);
+            } else if let Some(value) = self.take_first(select_id, wakes) {
+                self.deliver(ticket, value, wakes);
             }
         }
-        self.tell_thread(fx);
+        self.prod_thread(wakes);
     }
 
-    /// Sees to it that the first thread looks, should the tasks that are called not do so.
+    /// A party begins to wait: an offer that is left to notified tasks is passed on to the first idle task.
     #[inline]
-    fn tell_thread(&mut self, fx: &mut Effects<'_>) {
-        if self.called_tasks == 0 || self.senders.is_empty(VALUES) {
+    fn pass_on(&mut self, wakes: &mut WakeList<'_>) {
+        if self.end.is_some()
+            || self.senders.is_empty(OFFERS)
+            || self.unresponsive == self.notified_tasks
+        {
             return;
         }
-        let Some(thread) = self.takers.first(THREADS) else { return };
-        if self.takers.get(thread).is_some_and(|taker| !mem::replace(&mut taker.told, true)) {
-            self.rouse(thread, fx);
+        let first = self.first_idle_for_offer().and_then(|first| self.receivers.peek(first));
+        if first.is_some_and(|first| first.kind == WaiterKind::Task) {
+            self.unresponsive += 1;
+            self.pair(wakes);
         }
     }
 
-    /// Gives a permit for an idle receiver to the first other party that wants one.
-    fn grant(&mut self, taker: Ticket, party: Party, fx: &mut Effects<'_>) {
-        let mut reserves = self.senders.iter(RESERVES);
-        let is_other = |offer: &Offer<T>| party == Party::NONE || offer.party() != party;
-        let Some((reserve, _)) = reserves.find(|(_, offer)| is_other(offer)) else { return };
-        drop(reserves);
-        self.senders.step_out(reserve);
-        if let Some(offer) = self.senders.get(reserve) {
-            offer.granted = Some(taker);
-            fx.wake(offer.waker.take());
-            fx.stir_offer(reserve.index);
-        }
-        self.bind(taker);
-    }
-
-    /// Makes an idle receiver that of a permit.
-    fn bind(&mut self, ticket: Ticket) {
-        self.takers.step_out(ticket);
-        if let Some(taker) = self.takers.get(ticket) {
-            taker.role = Role::Reserved;
-        }
-    }
-
-    /// Tells a receiver of an offer.
+    /// Sees to it that the first thread attempts, in case the tasks that were notified do not.
     #[inline]
-    fn call(&mut self, ticket: Ticket, fx: &mut Effects<'_>) {
-        self.takers.step_out(ticket);
-        self.called += 1;
-        let Some(taker) = self.takers.get(ticket) else { return };
-        taker.role = Role::Called;
-        self.called_tasks += u32::from(taker.who == Who::Task);
-        self.rouse(ticket, fx);
-    }
-
-    /// Has a receiver look.
-    #[inline]
-    fn rouse(&mut self, ticket: Ticket, fx: &mut Effects<'_>) {
-        if let Some(taker) = self.takers.get(ticket) {
-            fx.wake(taker.waker.take());
-            if taker.lingers {
-                fx.stir_taker(ticket.index);
-            }
+    fn prod_thread(&mut self, wakes: &mut WakeList<'_>) {
+        if self.notified_tasks == 0
+            || self.senders.is_empty(OFFERS)
+            || self.receivers.is_empty(THREADS)
+        {
+            return;
+        }
+        let fits = |receiver: &WaitingReceiver<T>| self.has_offer_for(receiver.select_id);
+        let Some(thread) = self.receivers.find(THREADS, fits) else { return };
+        let Some(receiver) = self.receivers.get(thread) else { return };
+        if !mem::replace(&mut receiver.is_prodded, true) {
+            self.wake(thread, wakes);
         }
     }
 
-    /// Gives a thread its value.
-    #[inline]
-    fn fill(&mut self, ticket: Ticket, value: T, fx: &mut Effects<'_>) {
-        self.takers.step_out(ticket);
-        if let Some(taker) = self.takers.get(ticket) {
-            debug_assert_eq!(taker.who, Who::Thread, "others may go away");
-            taker.role = Role::Filled;
-            taker.value = Some(value);
-        }
-        self.rouse(ticket, fx);
-    }
-
-    /// Takes the value of the first offer, whose sender is then done.
-    #[inline]
-    fn take_first(&mut self, party: Party, fx: &mut Effects<'_>) -> Option<T> {
-        let first = self.senders.first(VALUES)?;
-        let is_plain = self.senders.get(first).is_some_and(|offer| offer.held.is_none());
-        let ticket = if is_plain { first } else { self.win_first(party)? };
-        let offer = self.senders.leave(ticket)?;
-        fx.tell_taken(ticket.index, ticket.serial);
-        fx.wake(offer.waker);
-        self.handed_over += 1;
-        offer.value
-    }
-
-    /// The first offer of another party that may be taken. Those that may not step out: their owners put them back.
+    /// Gives a party a permit for an idle receiver, unless the claim of one of them does not allow it any more.
     #[cold]
-    fn win_first(&mut self, party: Party) -> Option<Ticket> {
-        let mut at = self.senders.first(VALUES);
-        while let Some(ticket) = at {
-            at = self.senders.next(ticket);
-            match self.senders.get(ticket).and_then(|offer| offer.held.as_ref()) {
-                None => return Some(ticket),
-                Some(held) if held.party() == party => {}
-                Some(held) if held.win() => return Some(ticket),
-                Some(_) => self.senders.step_out(ticket),
-            }
+    fn grant(&mut self, receiver: Ticket, reserve: Ticket, wakes: &mut WakeList<'_>) {
+        let arm = self.senders.peek(reserve).and_then(|sender| sender.arm.as_ref());
+        if !arm.is_none_or(ArmHandle::try_grant) {
+            return;
         }
-        None
+        if self.reserve_receiver(receiver) {
+            self.senders.unlink(reserve);
+            if let Some(sender) = self.senders.get(reserve) {
+                sender.waiting = Waiting::Granted(receiver);
+            }
+        } else if !self.senders.peek(reserve).is_some_and(WaitingSender::must_retry_grant) {
+            return;
+        }
+        if let Some(sender) = self.senders.get(reserve) {
+            wakes.wake(sender.waker.take());
+            wakes.notify_sender(reserve.index);
+        }
     }
 
-    /// Puts an offer that was passed over back to where it stood.
-    pub(super) fn resume(&mut self, ticket: Ticket, fx: &mut Effects<'_>) {
+    /// Makes an idle receiver that of a permit. `false`: its party has been granted a permit itself.
+    fn reserve_receiver(&mut self, ticket: Ticket) -> bool {
+        let Some(receiver) = self.receivers.get(ticket) else { return false };
+        if !receiver.arm.as_ref().is_none_or(ArmHandle::try_reserve) {
+            return false;
+        }
+        receiver.is_marked = receiver.arm.is_some();
+        receiver.role = Role::Reserved;
+        self.receivers.unlink(ticket);
+        true
+    }
+
+    /// Notifies a receiver of an offer.
+    #[inline]
+    fn notify(&mut self, ticket: Ticket, wakes: &mut WakeList<'_>) {
+        self.receivers.unlink(ticket);
+        self.notified += 1;
+        let Some(receiver) = self.receivers.get(ticket) else { return };
+        receiver.role = Role::Notified;
+        self.notified_tasks += u32::from(receiver.kind == WaiterKind::Task);
+        self.wake(ticket, wakes);
+    }
+
+    /// Wakes a receiver.
+    #[inline]
+    fn wake(&mut self, ticket: Ticket, wakes: &mut WakeList<'_>) {
+        if let Some(receiver) = self.receivers.get(ticket) {
+            wakes.wake(receiver.waker.take());
+            if receiver.is_spinning {
+                wakes.notify_receiver(ticket.index);
+            }
+        }
+    }
+
+    /// Delivers a value to a waiting thread.
+    #[inline]
+    fn deliver(&mut self, ticket: Ticket, value: T, wakes: &mut WakeList<'_>) {
+        self.receivers.unlink(ticket);
+        if let Some(receiver) = self.receivers.get(ticket) {
+            debug_assert_eq!(receiver.kind, WaiterKind::Thread, "others may leave");
+            receiver.role = Role::Delivered(value);
+        }
+        self.wake(ticket, wakes);
+    }
+
+    /// Takes the value of the first offer; its sender is then done.
+    #[inline]
+    fn take_first(&mut self, receiver: SelectId, wakes: &mut WakeList<'_>) -> Option<T> {
+        let first = self.senders.first(OFFERS)?;
+        let is_plain = self.senders.peek(first).is_some_and(|sender| sender.arm.is_none());
+        let ticket = if is_plain { first } else { self.win_first(receiver)? };
+        let sender = self.senders.remove(ticket)?;
+        wakes.set_taken(ticket.index, ticket.serial);
+        wakes.wake(sender.waker);
+        self.handed_over += 1;
+        match sender.waiting {
+            Waiting::Offer(value) => Some(value),
+            Waiting::Reserve | Waiting::Granted(_) => None,
+        }
+    }
+
+    /// The first offer of another party that may be taken. Those that may not leave their list: their owners queue them again.
+    #[cold]
+    fn win_first(&mut self, receiver: SelectId) -> Option<Ticket> {
+        loop {
+            let ticket = self.senders.find(OFFERS, |sender| sender.is_for(receiver))?;
+            match self.senders.get(ticket).and_then(|sender| sender.arm.as_ref()) {
+                None => return Some(ticket),
+                Some(arm) if arm.try_select() => return Some(ticket),
+                Some(_) => self.senders.unlink(ticket),
+            }
+        }
+    }
+
+    /// Queues an offer again, where it stood, that was passed over.
+    pub(super) fn reregister(&mut self, ticket: Ticket, wakes: &mut WakeList<'_>) {
         if self.senders.contains(ticket) && !self.senders.is_in_list(ticket) {
-            self.senders.insert(ticket, VALUES);
-            self.pair(fx);
+            self.senders.put_back(ticket, OFFERS);
+            self.pair(wakes);
         }
     }
 }
-
-mod receiving;
-mod sending;
-#[cfg(all(test, not(handover_loom)))]
-mod tests;

@@ -1,11 +1,12 @@
-//! What can be chosen from: tuples, and vectors.
+//! What can be chosen from: operations, and tuples, arrays and vectors of them, nested as one likes.
 
 use std::task::Poll;
 use std::time::Instant;
 
-use crate::step::{Look, Operation, Step};
+use crate::operation::Op;
+use crate::step::{Attempt, SelectStep, Waiter};
 
-/// An operation as an arm of a [`select`](crate::select()): each operation of [`op`](crate::op), and `&mut` of one.
+/// An arm of a [`select`](crate::select()): each operation of [`op`](crate::op), `&mut` of one, or again a tuple, an array or a [`Vec`] of arms.
 ///
 /// ```
 /// use handover::op;
@@ -17,23 +18,41 @@ use crate::step::{Look, Operation, Step};
 /// let (_tx, rx) = handover::rendezvous::<u8>();
 /// drain_one(rx.recv());
 /// drain_one(&mut rx.recv());
+/// drain_one((rx.recv(), rx.closed()));
 /// ```
 ///
 /// It cannot be implemented outside this crate.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an operation of a channel",
     label = "not an operation",
-    note = "arms are operations, like `receiver.recv()` or `&mut send`, that are not yet awaited or waited for; a `select` is none: give all arms to one",
-    note = "what another future brings can come over a channel; for a timeout in a task, put the executor's around the `select`"
+    note = "arms are operations, like `receiver.recv()` or `&mut send`, that are not yet awaited or waited for, or tuples, arrays and `Vec`s of such arms; a `select` is none: give all arms to one",
+    note = "what another future brings can come over a channel; for a timeout in a task there is `.until(future)`"
 )]
-pub trait Arm: Operation {}
+pub trait Arm {
+    /// Which arm was done, with its output.
+    type Output;
 
-impl<O: Operation> Arm for O {}
+    /// How many operations there are, if the type tells.
+    #[doc(hidden)]
+    const COUNT: Option<usize>;
 
-/// What a [`select`](crate::select()) chooses from: a tuple of two to eight operations, or a [`Vec`] of operations of one type.
+    /// How many operations there are.
+    #[doc(hidden)]
+    fn count(&self) -> usize;
+
+    /// Attempts one operation, by its number in reading order.
+    #[doc(hidden)]
+    fn attempt(&mut self, number: usize, attempt: Attempt<'_>) -> Poll<Self::Output>;
+
+    /// Calls `f` with each operation.
+    #[doc(hidden)]
+    fn each(&mut self, f: &mut impl FnMut(&mut dyn ArmOp));
+}
+
+/// What a [`select`](crate::select()) chooses from: a tuple of two to eight arms, or an array or a [`Vec`] of arms of one type.
 ///
 /// ```
-/// use handover::Arms;
+/// use handover::op::Arms;
 ///
 /// fn at_once<A: Arms>(arms: A) -> bool {
 ///     handover::select(arms).now().is_some()
@@ -41,60 +60,239 @@ impl<O: Operation> Arm for O {}
 ///
 /// let (_tx, rx) = handover::rendezvous::<u8>();
 /// assert!(!at_once((rx.recv(), rx.closed())));
+/// assert!(!at_once([rx.recv(), rx.recv()]));
 /// assert!(!at_once(vec![rx.recv()]));
+/// assert!(!at_once((vec![rx.recv()], rx.closed())));
 /// ```
 ///
 /// It cannot be implemented outside this crate.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is nothing that `select` can choose from",
-    label = "not a tuple of 2 to 8 operations, nor a `Vec` of operations of one type",
-    note = "like `select((a.recv(), b.send(1)))`; a single operation needs no `select`: it is awaited, or waited for"
+    label = "not a tuple of 2 to 8 arms, nor an array or a `Vec` of arms of one type",
+    note = "like `select((a.recv(), b.send(1)))`; a single operation needs no `select`: it is awaited, or waited for",
+    note = "for more than 8 arms, nest them: `select((a.recv(), (b.recv(), c.recv())))`"
 )]
-pub trait Arms: Choice {}
+pub trait Arms: Arm {}
 
-impl<A: Choice> Arms for A {}
+/// One operation of a `select`, whatever its type.
+pub trait ArmOp {
+    /// Another arm was done.
+    fn cancel(&mut self);
 
-/// What `Select` does with its arms.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is nothing that `select` can choose from",
-    label = "not a tuple of 2 to 8 operations, nor a `Vec` of operations of one type",
-    note = "like `select((a.recv(), b.send(1)))`; a single operation needs no `select`: it is awaited, or waited for"
-)]
-pub trait Choice {
-    /// Which arm was done, with its output.
-    type Output;
+    /// See `SelectStep`.
+    fn rewind(&mut self);
 
-    fn len(&self) -> usize;
+    /// See `SelectStep`.
+    fn reregister(&mut self);
 
-    fn step(&mut self, arm: usize, look: Look<'_>) -> Poll<Self::Output>;
+    /// See `SelectStep`.
+    fn needs_claim(&self) -> bool;
 
-    /// Withdraws each arm that is not done.
-    fn lose(&mut self);
+    /// See `SelectStep`.
+    fn wants_permit(&self) -> bool;
 
-    fn retract(&mut self);
+    /// See `Waiter`.
+    fn has_changed(&mut self) -> bool;
 
-    fn resume(&mut self);
-
-    fn wants_claim(&self) -> bool;
-
-    fn is_stirred(&self) -> bool;
-
+    /// See `Waiter`.
     fn is_peer_elsewhere(&mut self) -> bool;
 
-    fn looks_again_at(&self) -> Option<Instant>;
+    /// See `Waiter`.
+    fn recheck_at(&mut self) -> Option<Instant>;
 }
 
-/// Steps an arm as its own future would.
-fn step_arm<O: Operation>(arm: &mut O, look: Look<'_>) -> Poll<O::Output> {
-    crate::step::assert_unfinished(arm);
-    let polled = arm.step(look);
-    *arm.done() = polled.is_ready();
+/// The methods that do not depend on whose the operation is.
+macro_rules! arm_op {
+    () => {
+        #[inline]
+        fn rewind(&mut self) {
+            self.step.rewind();
+        }
+
+        fn reregister(&mut self) {
+            self.step.reregister();
+        }
+
+        #[inline]
+        fn needs_claim(&self) -> bool {
+            self.step.needs_claim()
+        }
+
+        #[inline]
+        fn wants_permit(&self) -> bool {
+            self.step.wants_permit()
+        }
+
+        #[inline]
+        fn has_changed(&mut self) -> bool {
+            self.step.waiter().has_changed()
+        }
+
+        #[inline]
+        fn is_peer_elsewhere(&mut self) -> bool {
+            self.step.waiter().is_peer_elsewhere()
+        }
+
+        fn recheck_at(&mut self) -> Option<Instant> {
+            self.step.waiter().recheck_at()
+        }
+    };
+}
+
+impl<S: SelectStep> ArmOp for Op<S> {
+    fn cancel(&mut self) {
+        if !self.is_done() {
+            self.set_done();
+            self.step.withdraw();
+        }
+    }
+
+    arm_op!();
+}
+
+impl<S: SelectStep> ArmOp for &mut Op<S> {
+    /// Its owner keeps it, and may begin it again.
+    fn cancel(&mut self) {
+        if !self.is_done() {
+            self.step.release();
+        }
+    }
+
+    arm_op!();
+}
+
+/// Attempts an operation as its own future would.
+#[inline]
+fn attempt_op<S: SelectStep>(op: &mut Op<S>, attempt: Attempt<'_>) -> Poll<S::Output> {
+    op.assert_unfinished();
+    let polled = op.step.step(attempt);
+    if polled.is_ready() {
+        op.set_done();
+    }
     polled
 }
 
+impl<S: SelectStep> Arm for Op<S> {
+    type Output = S::Output;
+    const COUNT: Option<usize> = Some(1);
+
+    fn count(&self) -> usize {
+        1
+    }
+
+    #[inline]
+    fn attempt(&mut self, _: usize, attempt: Attempt<'_>) -> Poll<S::Output> {
+        attempt_op(self, attempt)
+    }
+
+    #[inline]
+    fn each(&mut self, f: &mut impl FnMut(&mut dyn ArmOp)) {
+        f(self);
+    }
+}
+
+impl<S: SelectStep> Arm for &mut Op<S> {
+    type Output = S::Output;
+    const COUNT: Option<usize> = Some(1);
+
+    fn count(&self) -> usize {
+        1
+    }
+
+    #[inline]
+    fn attempt(&mut self, _: usize, attempt: Attempt<'_>) -> Poll<S::Output> {
+        attempt_op(self, attempt)
+    }
+
+    #[inline]
+    fn each(&mut self, f: &mut impl FnMut(&mut dyn ArmOp)) {
+        f(self);
+    }
+}
+
+/// The number of a operation in a slice of arms, as the index of the arm and the number within it.
+#[inline]
+fn locate<A: Arm>(arms: &[A], number: usize) -> Option<(usize, usize)> {
+    match A::COUNT {
+        Some(0) => None,
+        Some(count) => Some((number / count, number % count)),
+        None => {
+            let mut number = number;
+            for (index, arm) in arms.iter().enumerate() {
+                let count = arm.count();
+                if number < count {
+                    return Some((index, number));
+                }
+                number -= count;
+            }
+            None
+        }
+    }
+}
+
+#[inline]
+fn count<A: Arm>(arms: &[A]) -> usize {
+    match A::COUNT {
+        Some(count) => arms.len() * count,
+        None => arms.iter().map(Arm::count).sum(),
+    }
+}
+
+/// An arm of a list, and its index.
+macro_rules! list_arm {
+    () => {
+        type Output = (usize, A::Output);
+
+        #[inline]
+        fn count(&self) -> usize {
+            count(self)
+        }
+
+        #[inline]
+        fn attempt(&mut self, number: usize, attempt: Attempt<'_>) -> Poll<Self::Output> {
+            let Some((index, number)) = locate(self, number) else { return Poll::Pending };
+            self[index].attempt(number, attempt).map(|output| (index, output))
+        }
+
+        #[inline]
+        fn each(&mut self, f: &mut impl FnMut(&mut dyn ArmOp)) {
+            self.iter_mut().for_each(|arm| arm.each(f));
+        }
+    };
+}
+
+impl<A: Arm> Arm for Vec<A> {
+    const COUNT: Option<usize> = None;
+    list_arm!();
+}
+
+impl<A: Arm> Arms for Vec<A> {}
+
+impl<A: Arm, const N: usize> Arm for [A; N] {
+    const COUNT: Option<usize> = match A::COUNT {
+        Some(count) => Some(N * count),
+        None => None,
+    };
+    list_arm!();
+}
+
+impl<A: Arm, const N: usize> Arms for [A; N] {}
+
+const fn sum(counts: &[Option<usize>]) -> Option<usize> {
+    let (mut sum, mut at) = (0, 0);
+    while at < counts.len() {
+        match counts[at] {
+            Some(count) => sum += count,
+            None => return None,
+        }
+        at += 1;
+    }
+    Some(sum)
+}
+
 macro_rules! sel {
-    ($Sel:ident: $($Arm:ident $field:tt $n:literal),+) => {
-        #[doc = concat!("Which of ", sel!(@count $($n),+), " arms was done, with its output: see [`select`](crate::select()).")]
+    ($Sel:ident, $how_many:literal: $($Arm:ident $field:tt $n:literal),+) => {
+        #[doc = concat!("Which of ", $how_many, " arms was done, with its output: see [`select`](crate::select()).")]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum $Sel<$($Arm),+> {
             $(
@@ -103,107 +301,46 @@ macro_rules! sel {
             )+
         }
 
-        impl<$($Arm: Operation),+> Choice for ($($Arm,)+) {
+        impl<$($Arm: Arm),+> Arm for ($($Arm,)+) {
             type Output = $Sel<$($Arm::Output),+>;
+            const COUNT: Option<usize> = sum(&[$($Arm::COUNT),+]);
 
             #[inline]
-            fn len(&self) -> usize {
-                [$($field),+].len()
-            }
-
-            #[inline]
-            fn step(&mut self, arm: usize, look: Look<'_>) -> Poll<Self::Output> {
-                match arm {
-                    $($field => step_arm(&mut self.$field, look).map($Sel::$Arm),)+
-                    _ => Poll::Pending,
+            fn count(&self) -> usize {
+                match Self::COUNT {
+                    Some(count) => count,
+                    None => [$(self.$field.count()),+].into_iter().sum(),
                 }
             }
 
-            fn lose(&mut self) {
-                $(self.$field.lose();)+
-            }
-
-            fn retract(&mut self) {
-                $(self.$field.retract();)+
-            }
-
-            fn resume(&mut self) {
-                $(self.$field.resume();)+
-            }
-
-            fn wants_claim(&self) -> bool {
-                $(self.$field.wants_claim())||+
+            #[inline]
+            fn attempt(&mut self, number: usize, attempt: Attempt<'_>) -> Poll<Self::Output> {
+                let mut number = number;
+                $(
+                    let count = self.$field.count();
+                    if number < count {
+                        return self.$field.attempt(number, attempt).map($Sel::$Arm);
+                    }
+                    number -= count;
+                )+
+                _ = number;
+                Poll::Pending
             }
 
             #[inline]
-            fn is_stirred(&self) -> bool {
-                $(self.$field.is_stirred())||+
-            }
-
-            #[inline]
-            fn is_peer_elsewhere(&mut self) -> bool {
-                // Each is asked: it also tells its peer where this party is.
-                $(self.$field.is_peer_elsewhere())|+
-            }
-
-            fn looks_again_at(&self) -> Option<Instant> {
-                [$(self.$field.looks_again_at()),+].into_iter().flatten().min()
+            fn each(&mut self, f: &mut impl FnMut(&mut dyn ArmOp)) {
+                $(self.$field.each(f);)+
             }
         }
+
+        impl<$($Arm: Arm),+> Arms for ($($Arm,)+) {}
     };
-    (@count "first", "second") => { "two" };
-    (@count "first", "second", "third") => { "three" };
-    (@count "first", "second", "third", "fourth") => { "four" };
-    (@count "first", "second", "third", "fourth", "fifth") => { "five" };
-    (@count "first", "second", "third", "fourth", "fifth", "sixth") => { "six" };
-    (@count "first", "second", "third", "fourth", "fifth", "sixth", "seventh") => { "seven" };
-    (@count $($n:literal),+) => { "eight" };
 }
 
-sel!(Sel2: A 0 "first", B 1 "second");
-sel!(Sel3: A 0 "first", B 1 "second", C 2 "third");
-sel!(Sel4: A 0 "first", B 1 "second", C 2 "third", D 3 "fourth");
-sel!(Sel5: A 0 "first", B 1 "second", C 2 "third", D 3 "fourth", E 4 "fifth");
-sel!(Sel6: A 0 "first", B 1 "second", C 2 "third", D 3 "fourth", E 4 "fifth", F 5 "sixth");
-sel!(Sel7: A 0 "first", B 1 "second", C 2 "third", D 3 "fourth", E 4 "fifth", F 5 "sixth", G 6 "seventh");
-sel!(Sel8: A 0 "first", B 1 "second", C 2 "third", D 3 "fourth", E 4 "fifth", F 5 "sixth", G 6 "seventh", H 7 "eighth");
-
-impl<O: Operation> Choice for Vec<O> {
-    type Output = (usize, O::Output);
-
-    fn len(&self) -> usize {
-        self.len()
-    }
-
-    fn step(&mut self, arm: usize, look: Look<'_>) -> Poll<Self::Output> {
-        step_arm(&mut self[arm], look).map(|output| (arm, output))
-    }
-
-    fn lose(&mut self) {
-        self.iter_mut().for_each(Operation::lose);
-    }
-
-    fn retract(&mut self) {
-        self.iter_mut().for_each(Step::retract);
-    }
-
-    fn resume(&mut self) {
-        self.iter_mut().for_each(Step::resume);
-    }
-
-    fn wants_claim(&self) -> bool {
-        self.iter().any(Step::wants_claim)
-    }
-
-    fn is_stirred(&self) -> bool {
-        self.iter().any(Step::is_stirred)
-    }
-
-    fn is_peer_elsewhere(&mut self) -> bool {
-        self.iter_mut().fold(false, |found, arm| arm.is_peer_elsewhere() | found)
-    }
-
-    fn looks_again_at(&self) -> Option<Instant> {
-        self.iter().filter_map(Step::looks_again_at).min()
-    }
-}
+sel!(Sel2, "two": A 0 "first", B 1 "second");
+sel!(Sel3, "three": A 0 "first", B 1 "second", C 2 "third");
+sel!(Sel4, "four": A 0 "first", B 1 "second", C 2 "third", D 3 "fourth");
+sel!(Sel5, "five": A 0 "first", B 1 "second", C 2 "third", D 3 "fourth", E 4 "fifth");
+sel!(Sel6, "six": A 0 "first", B 1 "second", C 2 "third", D 3 "fourth", E 4 "fifth", F 5 "sixth");
+sel!(Sel7, "seven": A 0 "first", B 1 "second", C 2 "third", D 3 "fourth", E 4 "fifth", F 5 "sixth", G 6 "seventh");
+sel!(Sel8, "eight": A 0 "first", B 1 "second", C 2 "third", D 3 "fourth", E 4 "fifth", F 5 "sixth", G 6 "seventh", H 7 "eighth");

@@ -1,14 +1,18 @@
 //! A reader as an iterator, and as a stream: item by item, in batches, or in batches asked for ahead.
+#![allow(
+    missing_debug_implementations,
+    reason = "users meet the sources only inside of `Iter` and `Stream`"
+)]
 
 use std::task::{Context, Poll};
 
 use super::Reader;
-use super::gather::ReadAhead;
+use super::read::ReadAheadStep;
+use crate::drive;
 use crate::error::Why;
-use crate::pull::{self, Pull};
-use crate::step;
+use crate::sequence::{Iter, Source, Stream};
 
-impl<T> Pull for Reader<T> {
+impl<T> Source for Reader<T> {
     type Item = T;
 
     fn wait_next(&mut self) -> Option<T> {
@@ -17,28 +21,28 @@ impl<T> Pull for Reader<T> {
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
         let mut recv = self.recv();
-        let polled = step::poll(&mut recv, context);
+        let polled = drive::poll(&mut recv.step, context);
         // Pending, the waker stays: the stream goes on waiting without the operation.
-        recv.done = true;
+        recv.detach();
         polled.map(Result::ok)
     }
 
-    fn unwait(&mut self) {
-        self.half.unwait();
+    fn unregister(&mut self) {
+        self.half.unregister();
     }
 
     fn end(&self) -> Option<Why> {
-        self.told
+        self.reported_end
     }
 }
 
 /// A reader that is asked for `n` at a time: batches.
-struct InChunks<'a, T> {
+pub struct ChunkSource<'a, T> {
     reader: &'a mut Reader<T>,
     n: usize,
 }
 
-impl<T> Pull for InChunks<'_, T> {
+impl<T> Source for ChunkSource<'_, T> {
     type Item = Vec<T>;
 
     fn wait_next(&mut self) -> Option<Vec<T>> {
@@ -47,107 +51,54 @@ impl<T> Pull for InChunks<'_, T> {
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Vec<T>>> {
         let mut read = self.reader.read(self.n);
-        let polled = step::poll(&mut read, context);
+        let polled = drive::poll(&mut read.step, context);
         read.suspend();
         polled.map(|read| read.ok().filter(|chunk| !chunk.is_empty()))
     }
 
-    fn unwait(&mut self) {
-        self.reader.half.unwait();
+    fn unregister(&mut self) {
+        self.reader.half.unregister();
     }
 
     fn end(&self) -> Option<Why> {
-        self.reader.told
+        self.reader.reported_end
     }
 }
 
 /// A reader that asks for the next `n` when it has got `n`: items.
-struct AskingAhead<'a, T> {
+pub struct AheadSource<'a, T> {
     reader: &'a mut Reader<T>,
     n: usize,
 }
 
-impl<T> Pull for AskingAhead<'_, T> {
+impl<T> Source for AheadSource<'_, T> {
     type Item = T;
 
     #[inline]
     fn wait_next(&mut self) -> Option<T> {
-        match self.reader.left.items.pop_front() {
+        match self.reader.leftover.items.pop_front() {
             Some(item) => Some(item),
-            None => step::block(&mut ReadAhead { reader: self.reader, n: self.n }, None).ok(),
+            None => drive::block(&mut ReadAheadStep { reader: self.reader, n: self.n }, None).ok(),
         }
     }
 
     #[inline]
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
-        match self.reader.left.items.pop_front() {
+        match self.reader.leftover.items.pop_front() {
             Some(item) => Poll::Ready(Some(item)),
-            None => step::poll(&mut ReadAhead { reader: self.reader, n: self.n }, context)
+            None => drive::poll(&mut ReadAheadStep { reader: self.reader, n: self.n }, context)
                 .map(Result::ok),
         }
     }
 
-    fn unwait(&mut self) {
-        self.reader.half.unwait();
+    fn unregister(&mut self) {
+        self.reader.half.unregister();
     }
 
     fn end(&self) -> Option<Why> {
-        self.reader.told
+        self.reader.reported_end
     }
 }
-
-/// The items of a reader, each awaited by blocking the thread. See [`Reader::iter`].
-pub struct Items<'a, T> {
-    pull: &'a mut Reader<T>,
-}
-
-/// The items of a reader, each awaited by blocking the thread. A reader turns into it in a `for` loop.
-pub struct IntoItems<T> {
-    pull: Reader<T>,
-}
-
-/// The items of a reader, for a task. See [`Reader::stream`].
-#[must_use = "a stream does nothing until it is polled"]
-pub struct ItemsStream<'a, T> {
-    pull: &'a mut Reader<T>,
-}
-
-/// The items of a reader, for a task. See [`Reader::into_stream`].
-#[must_use = "a stream does nothing until it is polled"]
-pub struct IntoItemsStream<T> {
-    pull: Reader<T>,
-}
-
-/// The batches of a reader, each awaited by blocking the thread. See [`Reader::chunks`].
-pub struct Chunks<'a, T> {
-    pull: InChunks<'a, T>,
-}
-
-/// The batches of a reader, for a task. See [`Chunks::into_stream`].
-#[must_use = "a stream does nothing until it is polled"]
-pub struct ChunksStream<'a, T> {
-    pull: InChunks<'a, T>,
-}
-
-/// The items of a reader, which come in batches asked for ahead, each awaited by blocking the thread. See [`Reader::ahead`].
-pub struct Ahead<'a, T> {
-    pull: AskingAhead<'a, T>,
-}
-
-/// The items of a reader, which come in batches asked for ahead, for a task. See [`Ahead::into_stream`].
-#[must_use = "a stream does nothing until it is polled"]
-pub struct AheadStream<'a, T> {
-    pull: AskingAhead<'a, T>,
-}
-
-pull::iterator!(Items<'_, T>, T);
-pull::iterator!(IntoItems<T>, T);
-pull::iterator!(Chunks<'_, T>, Vec<T>);
-pull::iterator!(Ahead<'_, T>, T);
-pull::stream!(ItemsStream<'_, T>, T);
-pull::stream!(IntoItemsStream<T>, T);
-pull::stream!(ChunksStream<'_, T>, Vec<T>);
-pull::stream!(AheadStream<'_, T>, T);
 
 impl<T> Reader<T> {
     /// The items one by one as a blocking iterator, up to the end of the channel. [`end`](Reader::end) then tells how that came.
@@ -160,8 +111,8 @@ impl<T> Reader<T> {
     /// thread::spawn(move || writer.write("abc".chars()).wait().map(|()| writer.finish()));
     /// assert_eq!(reader.iter().collect::<String>(), "abc");
     /// ```
-    pub fn iter(&mut self) -> Items<'_, T> {
-        Items { pull: self }
+    pub fn iter(&mut self) -> Iter<&mut Self> {
+        Iter { source: self }
     }
 
     /// The items one by one as a [`futures_core::Stream`], up to the end of the channel. [`end`](Reader::end) then tells how that
@@ -178,13 +129,13 @@ impl<T> Reader<T> {
     /// assert_eq!(text, "abc");
     /// # });
     /// ```
-    pub fn stream(&mut self) -> ItemsStream<'_, T> {
-        ItemsStream { pull: self }
+    pub fn stream(&mut self) -> Stream<&mut Self> {
+        Stream { source: self }
     }
 
     /// This end as a [`futures_core::Stream`] of its items.
-    pub fn into_stream(self) -> IntoItemsStream<T> {
-        IntoItemsStream { pull: self }
+    pub fn into_stream(self) -> Stream<Self> {
+        Stream { source: self }
     }
 
     /// Batches of `n` as a blocking iterator, the last one (and one at a [`flush`](super::Writer::flush)) shorter;
@@ -198,8 +149,8 @@ impl<T> Reader<T> {
     /// thread::spawn(move || writer.write(0..5).wait().map(|()| writer.finish()));
     /// assert_eq!(reader.chunks(2).collect::<Vec<_>>(), [vec![0, 1], vec![2, 3], vec![4]]);
     /// ```
-    pub fn chunks(&mut self, n: usize) -> Chunks<'_, T> {
-        Chunks { pull: InChunks { reader: self, n } }
+    pub fn chunks(&mut self, n: usize) -> Iter<ChunkSource<'_, T>> {
+        Iter { source: ChunkSource { reader: self, n } }
     }
 
     /// The items one by one, though they come in batches of `n`, the next one asked for while this one is used: so the writer
@@ -216,51 +167,25 @@ impl<T> Reader<T> {
     /// thread::spawn(move || writer.write(0..1000_u64).wait().map(|()| writer.finish()));
     /// assert_eq!(reader.ahead(64).sum::<u64>(), (0..1000).sum());
     /// ```
-    pub fn ahead(&mut self, n: usize) -> Ahead<'_, T> {
-        Ahead { pull: AskingAhead { reader: self, n: n.max(1) } }
-    }
-}
-
-impl<'a, T> Chunks<'a, T> {
-    /// The same for a task.
-    pub fn into_stream(self) -> ChunksStream<'a, T> {
-        ChunksStream { pull: self.pull }
-    }
-}
-
-impl<'a, T> Ahead<'a, T> {
-    /// The same for a task.
-    ///
-    /// ```
-    /// use futures_lite::StreamExt;
-    /// use handover::stream;
-    /// use std::thread;
-    ///
-    /// let (mut writer, mut reader) = stream();
-    /// thread::spawn(move || writer.write(1..=4).wait().map(|()| writer.finish()));
-    /// # pollster::block_on(async {
-    /// assert_eq!(reader.ahead(2).into_stream().fold(1, |product, n| product * n).await, 24);
-    /// # });
-    /// ```
-    pub fn into_stream(self) -> AheadStream<'a, T> {
-        AheadStream { pull: self.pull }
+    pub fn ahead(&mut self, n: usize) -> Iter<AheadSource<'_, T>> {
+        Iter { source: AheadSource { reader: self, n: n.max(1) } }
     }
 }
 
 impl<T> IntoIterator for Reader<T> {
     type Item = T;
-    type IntoIter = IntoItems<T>;
+    type IntoIter = Iter<Reader<T>>;
 
-    fn into_iter(self) -> IntoItems<T> {
-        IntoItems { pull: self }
+    fn into_iter(self) -> Iter<Reader<T>> {
+        Iter { source: self }
     }
 }
 
 impl<'a, T> IntoIterator for &'a mut Reader<T> {
     type Item = T;
-    type IntoIter = Items<'a, T>;
+    type IntoIter = Iter<&'a mut Reader<T>>;
 
-    fn into_iter(self) -> Items<'a, T> {
+    fn into_iter(self) -> Iter<&'a mut Reader<T>> {
         self.iter()
     }
 }

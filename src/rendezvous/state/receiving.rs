@@ -1,39 +1,45 @@
-//! What receivers do: take, wait, give up. The states are told in `state`.
+//! What receivers do: take, wait, leave. The roles are told in `state`.
 
 use std::mem;
 
-use super::super::effects::Effects;
-use super::super::line::Ticket;
-use super::super::waiter::{Found, Glance, Role, Taker, VALUES};
-use super::State;
-use crate::wait::Who;
+use super::{OFFERS, Outcome, Role, State, WaitingReceiver, select_id};
+use crate::claim::ArmRef;
+use crate::rendezvous::queue::Ticket;
+use crate::rendezvous::wakes::WakeList;
+use crate::step::Attempt;
+use crate::wait::WaiterKind;
 
 impl<T> State<T> {
-    /// An entry in no list is idle again, where it stood.
-    pub(super) fn stand_back(&mut self, ticket: Ticket) {
-        if let Some(taker) = self.takers.get(ticket) {
-            taker.role = Role::Idle;
-            let list = taker.list();
-            self.takers.insert(ticket, list);
+    /// Puts a receiver that is in no list back to where it stood, idle.
+    pub(super) fn requeue(&mut self, ticket: Ticket, wakes: &mut WakeList<'_>) {
+        let Some(receiver) = self.receivers.get(ticket) else { return };
+        receiver.role = Role::Idle;
+        let list = receiver.list();
+        let may_be_granted = receiver.unmark();
+        self.receivers.put_back(ticket, list);
+        if may_be_granted {
+            // Its party attempts all its arms again: it may now be granted the permit for which it waits.
+            self.wake(ticket, wakes);
         }
     }
 
-    /// Looks for a value.
+    /// Attempts to receive a value.
     #[inline]
     pub(in crate::rendezvous) fn receive(
         &mut self,
         at: &mut Option<Ticket>,
-        glance: &mut Glance<'_>,
-        fx: &mut Effects<'_>,
-    ) -> Found<T> {
+        attempt: Attempt<'_>,
+        is_patient: bool,
+        wakes: &mut WakeList<'_>,
+    ) -> Outcome<T> {
         match *at {
-            None => self.receive_first(at, glance, fx),
+            None => self.receive_first(at, attempt, wakes),
             Some(ticket) => {
-                let found = self.receive_again(ticket, glance, fx);
-                if matches!(found, Found::Done(_) | Found::Ended(_)) {
+                let outcome = self.receive_again(ticket, attempt, is_patient, wakes);
+                if matches!(outcome, Outcome::Done(_) | Outcome::Closed(_)) {
                     *at = None;
                 }
-                found
+                outcome
             }
         }
     }
@@ -42,122 +48,162 @@ impl<T> State<T> {
     fn receive_first(
         &mut self,
         at: &mut Option<Ticket>,
-        glance: &mut Glance<'_>,
-        fx: &mut Effects<'_>,
-    ) -> Found<T> {
+        attempt: Attempt<'_>,
+        wakes: &mut WakeList<'_>,
+    ) -> Outcome<T> {
         if let Some(why) = self.end {
-            return Found::Ended(why);
+            return Outcome::Closed(why);
         }
-        // Who does not stay cannot come later, and takes what is there.
-        if glance.stays.is_none() || self.next_is_value() == Some(true) {
-            if let Some(value) = self.take_first(glance.party(), fx) {
-                return Found::Done(value);
+        // A party that does not wait cannot come later, and takes any offer.
+        if attempt.waiter.is_none() || self.is_offer_next() == Some(true) {
+            if let Some(value) = self.take_first(select_id(attempt), wakes) {
+                self.count_unresponsive();
+                return Outcome::Done(value);
             }
         }
-        let Some(who) = glance.stays else { return Found::Nothing };
-        if !glance.enters {
-            return Found::Nothing;
+        let Some(kind) = attempt.waiter else { return Outcome::Pending };
+        if !attempt.may_enqueue {
+            return Outcome::Pending;
         }
-        let taker = Taker {
-            waker: glance.fresh.take(),
+        let select_id = select_id(attempt);
+        let receiver = WaitingReceiver {
+            waker: wakes.take_fresh(),
             role: Role::Idle,
-            who,
-            told: false,
-            party: glance.party(),
-            lingers: glance.waker.is_none(),
-            value: None,
+            kind,
+            select_id,
+            arm: attempt.arm.and_then(ArmRef::permit_handle),
+            is_marked: false,
+            is_prodded: false,
+            is_spinning: attempt.waker.is_none(),
         };
-        let list = taker.list();
-        let ticket = self.takers.enter(taker);
-        self.takers.append(ticket, list);
+        let list = receiver.list();
+        let ticket = self.receivers.insert(receiver);
+        self.receivers.push_back(ticket, list);
         *at = Some(ticket);
-        self.pair(fx);
-        let is_waiting = glance.waker.is_some() && !self.senders.is_empty(VALUES);
-        if is_waiting && !self.is_bound(ticket) { Found::LookAgain } else { Found::Nothing }
+        self.pair(wakes);
+        if self.senders.is_empty(OFFERS) {
+            return Outcome::Pending;
+        }
+        self.pass_on(wakes);
+        let is_thread = kind != WaiterKind::Task && attempt.waker.is_some();
+        let is_idle = self.receivers.peek(ticket).is_some_and(WaitingReceiver::is_idle);
+        if is_thread && is_idle && self.has_offer_for(select_id) {
+            Outcome::Recheck(self.unresponsive)
+        } else {
+            Outcome::Pending
+        }
     }
 
     #[inline]
     fn receive_again(
         &mut self,
         ticket: Ticket,
-        glance: &mut Glance<'_>,
-        fx: &mut Effects<'_>,
-    ) -> Found<T> {
+        attempt: Attempt<'_>,
+        is_patient: bool,
+        wakes: &mut WakeList<'_>,
+    ) -> Outcome<T> {
         let end = self.end;
-        let Some(taker) = self.takers.get(ticket) else { return Found::Nothing };
-        if let Some(value) = taker.value.take() {
-            self.retire(ticket, fx);
-            return Found::Done(value);
+        let Some(receiver) = self.receivers.get(ticket) else { return Outcome::Pending };
+        if matches!(receiver.role, Role::Delivered(_)) {
+            return match self.retire(ticket, wakes) {
+                Some(value) => Outcome::Done(value),
+                None => Outcome::Pending,
+            };
         }
         if let Some(why) = end {
-            self.retire(ticket, fx);
-            return Found::Ended(why);
+            self.retire(ticket, wakes);
+            return Outcome::Closed(why);
         }
-        // Who belongs to a permit is true to it, as long as it can be.
-        let is_free = taker.role != Role::Reserved || glance.stays.is_none();
-        if is_free && !self.senders.is_empty(VALUES) {
-            let is_thread = glance.stays.is_some_and(|who| who != Who::Task);
-            let is_left_to_others = is_thread
-                && taker.role == Role::Idle
-                && self.senders.len(VALUES) <= self.called - self.lazy;
-            if is_left_to_others && glance.is_patient {
-                // Who was called comes first, if it comes.
-                return match self.stay(ticket, glance, fx) {
-                    Found::NeedsWaker => Found::NeedsWaker,
-                    _ => Found::LookAgain,
+        // The receiver of a permit takes no other offer while it can wait.
+        let is_free = !matches!(receiver.role, Role::Reserved) || attempt.waiter.is_none();
+        let is_idle = receiver.is_idle();
+        let receiver_id = select_id(attempt);
+        if is_free && self.has_offer_for(receiver_id) {
+            let is_thread = attempt.waiter.is_some_and(|kind| kind != WaiterKind::Task);
+            let is_left_to_others =
+                is_thread && is_idle && self.senders.len(OFFERS) <= self.awaited();
+            if is_left_to_others && is_patient {
+                // The notified receivers come first, if they come.
+                return match self.stay(ticket, attempt, wakes) {
+                    Outcome::NeedsWaker => Outcome::NeedsWaker,
+                    _ => Outcome::Recheck(self.unresponsive),
                 };
             }
-            if let Some(value) = self.take_first(glance.party(), fx) {
-                if is_left_to_others {
-                    self.lazy = (self.lazy + 1).min(self.called_tasks);
-                }
-                self.retire(ticket, fx);
-                self.pair(fx);
-                return Found::Done(value);
+            if let Some(value) = self.take_first(receiver_id, wakes) {
+                self.retire(ticket, wakes);
+                self.count_unresponsive();
+                self.pair(wakes);
+                return Outcome::Done(value);
             }
         }
-        self.stay(ticket, glance, fx)
+        self.stay(ticket, attempt, wakes)
     }
 
-    /// Nothing is there: a called receiver stands back, where it was.
-    fn stay(&mut self, ticket: Ticket, glance: &mut Glance<'_>, fx: &mut Effects<'_>) -> Found<T> {
-        let Some(taker) = self.takers.get(ticket) else { return Found::Nothing };
-        let found = glance.wait_on(&mut taker.waker, fx);
-        taker.lingers = glance.stays.is_some() && glance.waker.is_none();
-        taker.told &= !self.senders.is_empty(VALUES);
-        let (was_called, was_task) = (taker.role == Role::Called, taker.who == Who::Task);
-        let is_other = glance.stays.is_some_and(|who| mem::replace(&mut taker.who, who) != who);
-        taker.party = glance.party();
-        if was_called {
-            self.uncall(was_task);
-            self.stand_back(ticket);
-            self.pair(fx);
-        } else if is_other && taker.role == Role::Idle {
-            self.takers.step_out(ticket);
-            self.stand_back(ticket);
-            self.tell_thread(fx);
-        }
-        found
-    }
-
-    #[inline]
-    fn retire(&mut self, ticket: Ticket, fx: &mut Effects<'_>) -> Option<T> {
-        let taker = self.takers.leave(ticket)?;
-        fx.drop_waker(taker.waker);
-        if taker.role == Role::Called {
-            self.uncall(taker.who == Who::Task);
-        }
-        taker.value
-    }
-
-    /// Gives up on receiving: a call goes on to the next. (A value is only there if the receiver panicked.)
-    pub(in crate::rendezvous) fn give_up(
+    /// Nothing is there: a notified receiver is idle again, where it stood.
+    fn stay(
         &mut self,
         ticket: Ticket,
-        fx: &mut Effects<'_>,
+        attempt: Attempt<'_>,
+        wakes: &mut WakeList<'_>,
+    ) -> Outcome<T> {
+        let id = select_id(attempt);
+        let has_offer = self.has_offer_for(id);
+        let Some(receiver) = self.receivers.get(ticket) else { return Outcome::Pending };
+        let is_registered = wakes.register(&mut receiver.waker, attempt.waker);
+        receiver.is_spinning = attempt.waiter.is_some() && attempt.waker.is_none();
+        receiver.is_prodded &= has_offer;
+        if receiver.select_id != id {
+            // It was the arm of a `select` that was forgotten.
+            receiver.unmark();
+            receiver.select_id = id;
+            receiver.arm = attempt.arm.and_then(ArmRef::permit_handle);
+        }
+        let waits_for_permit = receiver.arm.is_some();
+        let was_task = receiver.kind == WaiterKind::Task;
+        let is_other_kind =
+            attempt.waiter.is_some_and(|kind| mem::replace(&mut receiver.kind, kind) != kind);
+        match receiver.role {
+            Role::Notified => {
+                self.unnotify(was_task);
+                self.requeue(ticket, wakes);
+                self.pair(wakes);
+            }
+            Role::Idle if is_other_kind => {
+                self.receivers.unlink(ticket);
+                self.requeue(ticket, wakes);
+                self.prod_thread(wakes);
+            }
+            // A permit for it may have given way to one for its own party.
+            Role::Idle if waits_for_permit => self.pair(wakes),
+            _ => {}
+        }
+        if is_registered { Outcome::Pending } else { Outcome::NeedsWaker }
+    }
+
+    /// Removes the entry of a receiver that is done or gives up. Gives the value that was delivered to it.
+    #[inline]
+    fn retire(&mut self, ticket: Ticket, wakes: &mut WakeList<'_>) -> Option<T> {
+        let mut receiver = self.receivers.remove(ticket)?;
+        receiver.unmark();
+        wakes.drop_later(receiver.waker);
+        match receiver.role {
+            Role::Notified => {
+                self.unnotify(receiver.kind == WaiterKind::Task);
+                None
+            }
+            Role::Delivered(value) => Some(value),
+            Role::Idle | Role::Reserved => None,
+        }
+    }
+
+    /// Gives up on receiving: the next receiver is notified in its place. (It has a value only if it panicked, or ran out of time.)
+    pub(in crate::rendezvous) fn leave(
+        &mut self,
+        ticket: Ticket,
+        wakes: &mut WakeList<'_>,
     ) -> Option<T> {
-        let value = self.retire(ticket, fx);
-        self.pair(fx);
+        let value = self.retire(ticket, wakes);
+        self.pair(wakes);
         value
     }
 }

@@ -1,226 +1,278 @@
-//! What senders do: offer, look after an offer, want a permit, give up. The states are told in `state`.
+//! What senders do: offer, check on an offer, want a permit, give up. The states are told in `state`.
 
-use super::super::effects::Effects;
-use super::super::line::Ticket;
-use super::super::waiter::{Found, Glance, Offer, RESERVES, Role, TASKS, THREADS, Taker, VALUES};
-use super::State;
-use crate::claim::Party;
-use crate::wait::Who;
+use super::{
+    OFFERS, Outcome, RESERVES, Role, State, TASKS, THREADS, Waiting, WaitingSender, select_id,
+};
+use crate::claim::{ArmHandle, ArmRef, SelectId};
+use crate::rendezvous::queue::Ticket;
+use crate::rendezvous::wakes::WakeList;
+use crate::step::Attempt;
+use crate::wait::WaiterKind;
 
 impl<T> State<T> {
-    /// Offers a value for the first time. Done: it was taken; else, if the sender stays, it has an entry.
+    /// Offers a value for the first time. Done: it was taken. Queued: the sender has an entry.
     #[inline]
     pub(in crate::rendezvous) fn offer(
         &mut self,
         value: &mut Option<T>,
         permit: Option<Ticket>,
-        glance: &mut Glance<'_>,
-        fx: &mut Effects<'_>,
-    ) -> Found<Option<Ticket>> {
+        attempt: Attempt<'_>,
+        wakes: &mut WakeList<'_>,
+    ) -> Outcome<()> {
         if let Some(why) = self.end {
-            return Found::Ended(why);
+            return Outcome::Closed(why);
         }
-        if let Some(taker) = permit {
-            if self.is_bound(taker) {
-                return self.offer_to(taker, value, glance, fx);
+        if let Some(receiver) = permit {
+            if self.is_reserved(receiver) {
+                return self.offer_to(receiver, value, attempt, wakes);
             }
         }
-        if self.senders.is_empty(VALUES) {
-            // Nobody came before; so nobody is idle if there are reserves.
-            if let Some(first) = self.first_for(glance.stays) {
+        if self.senders.is_empty(OFFERS) {
+            // No offer came before; and no receiver is idle if there are reserves.
+            if let Some(first) = self.first_for(attempt.waiter) {
                 if let Some(value) = value.take() {
                     self.handed_over += 1;
-                    self.fill(first, value, fx);
+                    self.deliver(first, value, wakes);
                 }
-                return Found::Done(None);
+                return Outcome::Done(());
             }
         }
-        if glance.stays.is_none() {
-            return self.offer_at_once(value, fx);
+        if attempt.waiter.is_none() {
+            return self.offer_at_once(value, wakes);
         }
-        if !glance.enters {
-            return Found::Nothing;
+        if !attempt.may_enqueue {
+            return Outcome::Pending;
         }
-        let had_turn = permit.is_some();
-        let ticket = self.enter_offer(value.take(), had_turn, glance);
-        self.pair(fx);
-        Found::Done(self.senders.contains(ticket).then_some(ticket))
+        let Some(value) = value.take() else { return Outcome::Pending };
+        let ticket = self.insert_offer(value, permit.is_some(), attempt, wakes);
+        self.pair(wakes);
+        if self.senders.contains(ticket) { Outcome::Queued(ticket) } else { Outcome::Done(()) }
     }
 
     #[inline]
-    fn enter_offer(&mut self, value: Option<T>, had_turn: bool, glance: &mut Glance<'_>) -> Ticket {
-        let (waker, held) = (glance.fresh.take(), glance.held());
-        let offer = Offer { waker, value, granted: None, held };
+    fn insert_offer(
+        &mut self,
+        value: T,
+        had_turn: bool,
+        attempt: Attempt<'_>,
+        wakes: &mut WakeList<'_>,
+    ) -> Ticket {
+        let arm = attempt.arm.map(ArmRef::handle);
+        let sender =
+            WaitingSender { waker: wakes.take_fresh(), waiting: Waiting::Offer(value), arm };
         if had_turn {
             self.had_turn += 1;
-            let ticket = self.senders.enter_first(offer, self.had_turn);
-            self.senders.prepend(ticket, VALUES);
+            let ticket = self.senders.insert_first(sender, self.had_turn);
+            self.senders.push_front(ticket, OFFERS);
             ticket
         } else {
-            let ticket = self.senders.enter(offer);
-            self.senders.append(ticket, VALUES);
+            let ticket = self.senders.insert(sender);
+            self.senders.push_back(ticket, OFFERS);
             ticket
         }
     }
 
-    /// The thread that may be given a value straight: the first idle receiver, or for who does not stay the first that is one.
+    /// The thread to which a value may be delivered at once: the first idle receiver; for a sender that does not wait the first one that is a thread.
     #[inline]
-    fn first_for(&self, stays: Option<Who>) -> Option<Ticket> {
-        if stays.is_none() {
+    fn first_for(&self, sender: Option<WaiterKind>) -> Option<Ticket> {
+        if sender.is_none() {
             return self.first_thread();
         }
-        let (thread, taker) = self.takers.iter(THREADS).next()?;
-        let is_first = self.takers.first(TASKS).is_none_or(|task| thread.serial < task.serial);
-        (is_first && taker.who == Who::Thread).then_some(thread)
+        let thread = self.receivers.first(THREADS)?;
+        let is_first = self.receivers.first(TASKS).is_none_or(|task| thread.serial < task.serial);
+        let kind = self.receivers.peek(thread).map(|receiver| receiver.kind);
+        (is_first && kind == Some(WaiterKind::Thread)).then_some(thread)
     }
 
-    /// The first idle thread that cannot go away.
-    pub(super) fn first_thread(&self) -> Option<Ticket> {
-        let mut threads = self.takers.iter(THREADS);
-        threads.find(|(_, taker)| taker.who == Who::Thread).map(|(ticket, _)| ticket)
+    /// The first idle thread that cannot leave.
+    fn first_thread(&self) -> Option<Ticket> {
+        self.receivers.find(THREADS, |receiver| receiver.kind == WaiterKind::Thread)
     }
 
-    /// Offers a value to the threads that wait, behind the offers that stand.
+    /// Offers a value to the threads that wait, behind the offers that are queued.
     #[cold]
-    fn offer_at_once(
-        &mut self,
-        value: &mut Option<T>,
-        fx: &mut Effects<'_>,
-    ) -> Found<Option<Ticket>> {
+    fn offer_at_once(&mut self, value: &mut Option<T>, wakes: &mut WakeList<'_>) -> Outcome<()> {
         while let Some(thread) = self.first_thread() {
-            let older = self.take_first(Party::NONE, fx);
-            let is_mine = older.is_none();
+            let older = self.take_first(SelectId::NONE, wakes);
+            self.count_unresponsive();
+            let is_own = older.is_none();
             let Some(next) = older.or_else(|| value.take()) else { break };
-            self.fill(thread, next, fx);
-            if is_mine {
+            self.deliver(thread, next, wakes);
+            if is_own {
                 self.handed_over += 1;
-                return Found::Done(None);
+                return Outcome::Done(());
             }
         }
-        Found::Nothing
+        Outcome::Pending
     }
 
-    pub(super) fn is_bound(&mut self, taker: Ticket) -> bool {
-        self.takers.get(taker).is_some_and(|taker| taker.role == Role::Reserved)
+    fn is_reserved(&self, receiver: Ticket) -> bool {
+        self.receivers.contains(receiver)
+            && self
+                .receivers
+                .peek(receiver)
+                .is_some_and(|receiver| matches!(receiver.role, Role::Reserved))
     }
 
     /// Offers a value by a permit, to its receiver.
     fn offer_to(
         &mut self,
-        taker: Ticket,
+        receiver: Ticket,
         value: &mut Option<T>,
-        glance: &mut Glance<'_>,
-        fx: &mut Effects<'_>,
-    ) -> Found<Option<Ticket>> {
-        if self.takers.get(taker).is_some_and(|taker| taker.who == Who::Thread) {
+        attempt: Attempt<'_>,
+        wakes: &mut WakeList<'_>,
+    ) -> Outcome<()> {
+        let kind = self.receivers.peek(receiver).map(|receiver| receiver.kind);
+        if kind == Some(WaiterKind::Thread) {
             if let Some(value) = value.take() {
                 self.handed_over += 1;
-                self.fill(taker, value, fx);
+                self.deliver(receiver, value, wakes);
             }
-            return Found::Done(None);
+            return Outcome::Done(());
         }
-        if !glance.enters {
-            return Found::Nothing; // who only peeks keeps the permit
+        if !attempt.may_enqueue {
+            return Outcome::Pending; // A probing attempt keeps the permit.
         }
-        if glance.stays.is_none() {
-            self.release(taker, fx);
-            return Found::Nothing;
+        if attempt.waiter.is_none() {
+            self.release(receiver, wakes);
+            return Outcome::Pending;
         }
-        let ticket = self.enter_offer(value.take(), true, glance);
-        self.call(taker, fx);
-        self.tell_thread(fx);
-        Found::Done(Some(ticket))
+        let Some(value) = value.take() else { return Outcome::Pending };
+        let ticket = self.insert_offer(value, true, attempt, wakes);
+        self.notify(receiver, wakes);
+        self.prod_thread(wakes);
+        Outcome::Queued(ticket)
     }
 
-    /// Looks after an offer.
-    pub(in crate::rendezvous) fn see_offer(
+    /// Checks on an offer.
+    pub(in crate::rendezvous) fn check_offer(
         &mut self,
         ticket: Ticket,
-        glance: &mut Glance<'_>,
-        fx: &mut Effects<'_>,
-    ) -> Found<()> {
-        match (self.senders.get(ticket), self.end) {
-            (None, _) => Found::Done(()),
-            (Some(_), Some(why)) => Found::Ended(why),
-            (Some(offer), None) => {
-                let found = glance.wait_on(&mut offer.waker, fx);
-                // Its `select` was forgotten.
-                if glance.share.is_none() && offer.held.take().is_some() {
-                    self.resume(ticket, fx);
-                }
-                found
-            }
+        attempt: Attempt<'_>,
+        wakes: &mut WakeList<'_>,
+    ) -> Outcome<()> {
+        let end = self.end;
+        let Some(sender) = self.senders.get(ticket) else { return Outcome::Done(()) };
+        if let Some(why) = end {
+            return Outcome::Closed(why);
         }
+        let is_registered = wakes.register(&mut sender.waker, attempt.waker);
+        // Its `select` was forgotten: the offer is a plain one now.
+        if attempt.arm.is_none() && sender.arm.take().is_some() {
+            self.reregister(ticket, wakes);
+        }
+        if is_registered { Outcome::Pending } else { Outcome::NeedsWaker }
     }
 
-    /// Takes back what was not taken. Also gives up on a permit.
-    pub(in crate::rendezvous) fn take_back(
+    /// Withdraws an offer that was not taken. Also gives up on a permit.
+    pub(in crate::rendezvous) fn withdraw(
         &mut self,
         ticket: Ticket,
-        fx: &mut Effects<'_>,
+        wakes: &mut WakeList<'_>,
     ) -> Option<T> {
-        let offer = self.senders.leave(ticket)?;
-        fx.drop_waker(offer.waker);
-        if let Some(taker) = offer.granted {
-            self.release(taker, fx);
+        let sender = self.senders.remove(ticket)?;
+        if let Waiting::Granted(_) = sender.waiting {
+            _ = sender.must_retry_grant(); // The party withdraws its arms.
         }
-        offer.value
+        wakes.drop_later(sender.waker);
+        match sender.waiting {
+            Waiting::Offer(value) => {
+                self.count_unresponsive();
+                Some(value)
+            }
+            Waiting::Granted(receiver) => {
+                self.release(receiver, wakes);
+                None
+            }
+            Waiting::Reserve => None,
+        }
     }
 
-    /// Wants a permit.
+    /// Attempts to get a permit.
     pub(in crate::rendezvous) fn reserve(
         &mut self,
         at: &mut Option<Ticket>,
-        glance: &mut Glance<'_>,
-        fx: &mut Effects<'_>,
-    ) -> Found<Ticket> {
+        attempt: Attempt<'_>,
+        wakes: &mut WakeList<'_>,
+    ) -> Outcome<Ticket> {
         if let Some(why) = self.end {
-            return Found::Ended(why);
+            return Outcome::Closed(why);
         }
         let ticket = match *at {
-            Some(ticket) => ticket,
+            Some(ticket) => {
+                if attempt.arm.is_some() {
+                    self.pair(wakes); // This party's claim may allow now what it did not before.
+                }
+                ticket
+            }
             None => {
-                // If somebody is idle, nobody came before.
-                let party = glance.party();
-                let is_other = |taker: &Taker<T>| party == Party::NONE || taker.party != party;
-                if let Some(taker) = self.first_idle(is_other) {
-                    self.bind(taker);
-                    self.tell_thread(fx);
-                    return Found::Done(taker);
+                let arm = attempt.arm.map(ArmRef::handle);
+                if let Some(receiver) = self.reserve_at_once(select_id(attempt), arm.as_ref()) {
+                    self.prod_thread(wakes);
+                    return Outcome::Done(receiver);
                 }
-                if glance.stays.is_none() || !glance.enters {
-                    return Found::Nothing;
+                if attempt.waiter.is_none() || !attempt.may_enqueue {
+                    return Outcome::Pending;
                 }
-                let held = glance.held();
-                let offer = Offer { waker: None, value: None, granted: None, held };
-                let ticket = self.senders.enter(offer);
-                self.senders.append(ticket, RESERVES);
-                *at.insert(ticket)
+                let sender = WaitingSender { waker: None, waiting: Waiting::Reserve, arm };
+                let ticket = self.senders.insert(sender);
+                self.senders.push_back(ticket, RESERVES);
+                *at = Some(ticket);
+                self.pass_on(wakes);
+                ticket
             }
         };
-        if let Some(taker) = self.senders.get(ticket).and_then(|offer| offer.granted.take()) {
-            if !self.is_bound(taker) {
-                // The receiver has gone: the next one, please.
-                self.senders.insert(ticket, RESERVES);
-                self.pair(fx);
-                return self.reserve(at, glance, fx);
+        let granted = match self.senders.peek(ticket).map(|sender| &sender.waiting) {
+            Some(Waiting::Granted(receiver)) => Some(*receiver),
+            _ => None,
+        };
+        if let Some(receiver) = granted {
+            if self.is_reserved(receiver) {
+                *at = None;
+                let sender = self.senders.remove(ticket);
+                wakes.drop_later(sender.and_then(|sender| sender.waker));
+                return Outcome::Done(receiver);
             }
-            *at = None;
-            let offer = self.senders.leave(ticket);
-            fx.drop_waker(offer.and_then(|offer| offer.waker));
-            return Found::Done(taker);
+            // That receiver has gone: the next one, please.
+            if let Some(sender) = self.senders.get(ticket) {
+                sender.waiting = Waiting::Reserve;
+                _ = sender.must_retry_grant(); // It attempts its arms already, and queues them again before it waits.
+            }
+            self.senders.put_back(ticket, RESERVES);
+            self.pair(wakes);
+            return self.reserve(at, attempt, wakes);
         }
-        match self.senders.get(ticket) {
-            Some(offer) => glance.wait_on(&mut offer.waker, fx),
-            None => Found::Nothing,
+        let stored = self.senders.get(ticket).map(|sender| &mut sender.waker);
+        if stored.is_none_or(|stored| wakes.register(stored, attempt.waker)) {
+            Outcome::Pending
+        } else {
+            Outcome::NeedsWaker
         }
     }
 
-    /// Gives up on a permit: its receiver is free for the next.
-    pub(in crate::rendezvous) fn release(&mut self, ticket: Ticket, fx: &mut Effects<'_>) {
-        if self.is_bound(ticket) {
-            self.stand_back(ticket);
-            self.pair(fx);
+    /// Reserves the first idle receiver that may be had. If a receiver is idle, no other reserve came before.
+    fn reserve_at_once(&mut self, id: SelectId, arm: Option<&ArmHandle>) -> Option<Ticket> {
+        loop {
+            let receiver = self.first_idle(|receiver| {
+                (id == SelectId::NONE || receiver.select_id != id) && receiver.may_be_reserved()
+            })?;
+            if !arm.is_none_or(ArmHandle::try_grant) {
+                return None;
+            }
+            if self.reserve_receiver(receiver) {
+                return Some(receiver);
+            }
+            if arm.is_some_and(ArmHandle::undo_grant) {
+                return None; // This party queues its arms again before it waits.
+            }
+        }
+    }
+
+    /// Gives up a permit: its receiver is free for the next sender.
+    pub(in crate::rendezvous) fn release(&mut self, receiver: Ticket, wakes: &mut WakeList<'_>) {
+        if self.is_reserved(receiver) {
+            self.requeue(receiver, wakes);
+            self.pair(wakes);
         }
     }
 }

@@ -1,39 +1,70 @@
-//! The state by itself: no lock, no wakers, random steps, and after each the invariants of the header.
+//! The state by itself: no lock, random steps, and after each the invariants of the header.
 
-use super::super::effects::Words;
 use super::*;
+use crate::rendezvous::signals::Signals;
 
 impl<T> State<T> {
     fn assert_consistent(&mut self) {
-        let called = self.takers.all().filter(|(_, taker)| taker.role == Role::Called).count();
-        assert_eq!(called, self.called as usize, "`called` counts the called");
-        let is_called_task =
-            |taker: &Taker<T>| taker.role == Role::Called && taker.who == Who::Task;
-        let tasks = self.takers.all().filter(|(_, taker)| is_called_task(taker)).count();
-        assert_eq!(tasks, self.called_tasks as usize, "and the tasks among them");
-        assert!(self.lazy <= self.called_tasks, "the lazy are among them");
-        if self.end.is_none() && tasks > 0 && !self.senders.is_empty(VALUES) {
-            let first = self.takers.iter(THREADS).next();
-            assert!(first.is_none_or(|(_, taker)| taker.told), "the first thread is told");
+        let mut counts = [0_u32; 4];
+        for (_, receiver) in self.receivers.all() {
+            let is_task = receiver.kind == WaiterKind::Task;
+            match receiver.role {
+                Role::Idle => counts[0] += 1,
+                Role::Notified => {
+                    counts[1] += 1;
+                    counts[2] += u32::from(is_task);
+                }
+                Role::Reserved => {}
+                Role::Delivered(_) => assert_eq!(receiver.kind, WaiterKind::Thread),
+            }
         }
-        if self.end.is_none() && self.next_is_value().is_some() {
-            assert_eq!(self.next_pair(), None, "who is idle has nobody to meet");
-        }
-        let idle = self.takers.all().filter(|(_, taker)| taker.role == Role::Idle).count();
+        let [idle, notified, notified_tasks, _] = counts;
         assert_eq!(
-            (self.takers.len(THREADS) + self.takers.len(TASKS)) as usize,
+            self.receivers.len(THREADS) + self.receivers.len(TASKS),
             idle,
             "the idle are in a list"
         );
-        for (_, taker) in self.takers.all() {
-            assert!(taker.role != Role::Filled || taker.who == Who::Thread);
-            assert_eq!(taker.value.is_some(), taker.role == Role::Filled);
+        assert_eq!(self.notified, notified);
+        assert_eq!(self.notified_tasks, notified_tasks);
+        assert!(self.unresponsive <= self.notified_tasks, "the unresponsive are notified tasks");
+        if self.end.is_some() {
+            return;
+        }
+        let offers = self.senders.len(OFFERS);
+        assert!(
+            notified_tasks < notified || self.awaited() <= offers,
+            "{} offers are left to {notified} receivers, of which {} are unresponsive",
+            offers,
+            self.unresponsive
+        );
+        if notified_tasks > 0 && offers > 0 {
+            let first = self.receivers.first(THREADS).and_then(|first| self.receivers.peek(first));
+            assert!(first.is_none_or(|first| first.is_prodded), "the first thread is prodded");
+        }
+        if self.is_offer_next().is_some() {
+            assert!(self.next_pair().is_none(), "an idle receiver has nothing to meet");
         }
     }
 }
 
-fn look(stays: Option<Who>) -> Glance<'static> {
-    Glance { stays, enters: true, is_patient: true, share: None, waker: None, fresh: None }
+fn by(waiter: Option<WaiterKind>) -> Attempt<'static> {
+    Attempt { waiter, ..Attempt::ONCE }
+}
+
+/// A state with its signals.
+struct Bench {
+    senders: Signals,
+    receivers: Signals,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { senders: Signals::new(), receivers: Signals::new() }
+    }
+
+    fn wakes(&self) -> WakeList<'_> {
+        WakeList::new(&self.senders, &self.receivers, None)
+    }
 }
 
 #[test]
@@ -44,125 +75,127 @@ fn random_steps_keep_the_invariants() {
         (seed >> 33) % bound
     };
     for _ in 0..300 {
-        let words = [Words::new(), Words::new()];
+        let bench = Bench::new();
         let mut state = State::new([1, 1]);
         let (mut next, mut sent, mut got) = (0_u64, 0, 0);
-        let (mut offers, mut takers) = (Vec::new(), Vec::<(Ticket, Who)>::new());
+        let (mut offers, mut receivers) = (Vec::new(), Vec::<(Ticket, WaiterKind)>::new());
         let (mut reserves, mut permits) = (Vec::<Option<Ticket>>::new(), Vec::<Ticket>::new());
         for _ in 0..200 {
-            let mut fx = Effects::new(&words[0], &words[1]);
-            let who = if below(2) == 0 { Who::Thread } else { Who::Task };
+            let mut wakes = bench.wakes();
+            let kind = if below(2) == 0 { WaiterKind::Thread } else { WaiterKind::Task };
             match below(9) {
-                kind @ (0 | 1) => {
+                what @ (0 | 1) => {
                     next += 1;
-                    let permit = if kind == 1 { permits.pop() } else { None };
-                    let stays = (below(4) > 0).then_some(who);
-                    match state.offer(&mut Some(next), permit, &mut look(stays), &mut fx) {
-                        Found::Done(Some(ticket)) => offers.push(ticket),
-                        Found::Done(None) => sent += 1,
+                    let permit = if what == 1 { permits.pop() } else { None };
+                    let waiter = (below(4) > 0).then_some(kind);
+                    match state.offer(&mut Some(next), permit, by(waiter), &mut wakes) {
+                        Outcome::Queued(ticket) => offers.push(ticket),
+                        Outcome::Done(()) => sent += 1,
                         _ => {}
                     }
                 }
                 2 | 3 => {
-                    let mut at = None;
-                    match state.receive(&mut at, &mut look((below(5) > 0).then_some(who)), &mut fx)
-                    {
-                        Found::Done(_) => got += 1,
-                        _ => takers.extend(at.map(|at| (at, who))),
+                    let (mut at, waiter) = (None, (below(5) > 0).then_some(kind));
+                    match state.receive(&mut at, by(waiter), true, &mut wakes) {
+                        Outcome::Done(_) => got += 1,
+                        _ => receivers.extend(at.map(|at| (at, kind))),
                     }
                 }
-                4 if !takers.is_empty() => {
-                    let index = below(takers.len() as u64) as usize;
-                    let (at, who) = takers[index];
+                4 if !receivers.is_empty() => {
+                    let index = below(receivers.len() as u64) as usize;
+                    let (at, kind) = receivers[index];
                     let is_patient = below(2) == 0;
-                    let mut glance = Glance { is_patient, ..look(Some(who)) };
-                    let found = state.receive(&mut Some(at), &mut glance, &mut fx);
-                    if let Found::Done(_) = found {
+                    let outcome =
+                        state.receive(&mut Some(at), by(Some(kind)), is_patient, &mut wakes);
+                    if let Outcome::Done(_) = outcome {
                         got += 1;
-                        takers.swap_remove(index);
+                        receivers.swap_remove(index);
                     }
                 }
-                5 if !takers.is_empty() => {
-                    let (at, _) = takers.swap_remove(below(takers.len() as u64) as usize);
-                    got += u64::from(state.give_up(at, &mut fx).is_some());
+                5 if !receivers.is_empty() => {
+                    let (at, _) = receivers.swap_remove(below(receivers.len() as u64) as usize);
+                    got += u64::from(state.leave(at, &mut wakes).is_some());
                 }
                 6 if !offers.is_empty() => {
                     let at = offers.swap_remove(below(offers.len() as u64) as usize);
-                    sent += u64::from(state.take_back(at, &mut fx).is_none());
+                    sent += u64::from(state.withdraw(at, &mut wakes).is_none());
                 }
                 7 => {
                     let mut at = if below(2) == 0 { None } else { reserves.pop().flatten() };
-                    match state.reserve(&mut at, &mut look(Some(who)), &mut fx) {
-                        Found::Done(taker) => permits.push(taker),
+                    match state.reserve(&mut at, by(Some(kind)), &mut wakes) {
+                        Outcome::Done(receiver) => permits.push(receiver),
                         _ => reserves.push(at),
                     }
                 }
                 8 => match (permits.pop(), reserves.pop().flatten()) {
-                    (Some(taker), reserve) => {
-                        state.release(taker, &mut fx);
+                    (Some(receiver), reserve) => {
+                        state.release(receiver, &mut wakes);
                         reserves.push(reserve);
                     }
-                    (None, Some(reserve)) => drop(state.take_back(reserve, &mut fx)),
+                    (None, Some(reserve)) => drop(state.withdraw(reserve, &mut wakes)),
                     (None, None) => {}
                 },
                 _ => {}
             }
-            fx.run();
+            wakes.run();
             state.assert_consistent();
         }
-        let mut fx = Effects::new(&words[0], &words[1]);
+        let mut wakes = bench.wakes();
         for at in offers {
-            sent += u64::from(state.take_back(at, &mut fx).is_none());
+            sent += u64::from(state.withdraw(at, &mut wakes).is_none());
         }
-        for (at, _) in takers {
-            got += u64::from(state.give_up(at, &mut fx).is_some());
+        for (at, _) in receivers {
+            got += u64::from(state.leave(at, &mut wakes).is_some());
         }
-        fx.run();
+        wakes.run();
         assert_eq!((sent, got), (state.handed_over(), state.handed_over()));
     }
 }
 
-/// Registers a receiver.
-fn stand(state: &mut State<u32>, who: Who, fx: &mut Effects<'_>) -> Ticket {
+/// Queues a receiver.
+fn queue(state: &mut State<u32>, kind: WaiterKind, wakes: &mut WakeList<'_>) -> Ticket {
     let mut at = None;
-    assert!(matches!(state.receive(&mut at, &mut look(Some(who)), fx), Found::Nothing));
+    assert!(matches!(state.receive(&mut at, by(Some(kind)), true, wakes), Outcome::Pending));
     at.expect("an entry")
 }
 
-/// Places an offer.
-fn place(state: &mut State<u32>, value: u32, fx: &mut Effects<'_>) -> Ticket {
-    match state.offer(&mut Some(value), None, &mut look(Some(Who::Task)), fx) {
-        Found::Done(Some(ticket)) => ticket,
+/// Queues an offer.
+fn offer(state: &mut State<u32>, value: u32, wakes: &mut WakeList<'_>) -> Ticket {
+    match state.offer(&mut Some(value), None, by(Some(WaiterKind::Task)), wakes) {
+        Outcome::Queued(ticket) => ticket,
         other => panic!("{other:?}"),
     }
 }
 
-#[test]
-fn who_was_called_for_nothing_is_called_first_again() {
-    let words = [Words::new(), Words::new()];
-    let mut fx = Effects::new(&words[0], &words[1]);
-    let mut state = State::new([1, 1]);
-    let tickets = [(); 3].map(|()| stand(&mut state, Who::Task, &mut fx));
-    let withdrawn = [1, 2].map(|value| place(&mut state, value, &mut fx));
-    for ticket in withdrawn {
-        state.take_back(ticket, &mut fx);
-    }
-    // They look in another order than they came.
-    for at in [tickets[1], tickets[0]] {
-        let found = state.receive(&mut Some(at), &mut look(Some(Who::Task)), &mut fx);
-        assert!(matches!(found, Found::Nothing));
-    }
-    for (at, value) in tickets.into_iter().zip(3..) {
-        assert_eq!(state.first_idle(|_| true), Some(at));
-        place(&mut state, value, &mut fx);
-        let found = state.receive(&mut Some(at), &mut look(Some(Who::Task)), &mut fx);
-        assert!(matches!(found, Found::Done(got) if got == value));
-    }
-    fx.run();
+fn poll(state: &mut State<u32>, at: Ticket, wakes: &mut WakeList<'_>) -> Outcome<u32> {
+    state.receive(&mut Some(at), by(Some(WaiterKind::Task)), true, wakes)
 }
 
 #[test]
-fn a_thread_behind_a_called_task_is_roused_and_given_the_older_offer() {
+fn a_receiver_that_was_notified_in_vain_is_notified_first_again() {
+    let bench = Bench::new();
+    let mut wakes = bench.wakes();
+    let mut state = State::new([1, 1]);
+    let tickets = [(); 3].map(|()| queue(&mut state, WaiterKind::Task, &mut wakes));
+    let withdrawn = [1, 2].map(|value| offer(&mut state, value, &mut wakes));
+    for ticket in withdrawn {
+        state.withdraw(ticket, &mut wakes);
+    }
+    // They attempt in another order than they came.
+    for at in [tickets[1], tickets[0]] {
+        assert!(matches!(poll(&mut state, at, &mut wakes), Outcome::Pending));
+    }
+    for (at, value) in tickets.into_iter().zip(3..) {
+        assert_eq!(state.first_idle(|_| true), Some(at));
+        offer(&mut state, value, &mut wakes);
+        let outcome = poll(&mut state, at, &mut wakes);
+        assert!(matches!(outcome, Outcome::Done(got) if got == value));
+    }
+    wakes.run();
+}
+
+#[test]
+fn a_thread_behind_a_notified_task_is_prodded_and_given_the_older_offer() {
     struct Bell(std::sync::atomic::AtomicBool);
     impl std::task::Wake for Bell {
         fn wake(self: std::sync::Arc<Self>) {
@@ -171,57 +204,57 @@ fn a_thread_behind_a_called_task_is_roused_and_given_the_older_offer() {
     }
     let bell = std::sync::Arc::new(Bell(false.into()));
     let waker = Waker::from(std::sync::Arc::clone(&bell));
-    let words = [Words::new(), Words::new()];
+    let bench = Bench::new();
     let mut state = State::new([1, 1]);
-    let mut fx = Effects::new(&words[0], &words[1]);
-    stand(&mut state, Who::Task, &mut fx);
-    let mut thread = Some(stand(&mut state, Who::Thread, &mut fx));
-    // It parks.
-    let (stays, fresh) = (Some(Who::Thread), Some(waker.clone()));
-    let mut glance = Glance { waker: Some(&waker), fresh, ..look(stays) };
-    assert!(matches!(state.receive(&mut thread, &mut glance, &mut fx), Found::Nothing));
-    let first = place(&mut state, 1, &mut fx);
-    fx.run();
-    assert!(bell.0.load(std::sync::atomic::Ordering::SeqCst), "told too");
-    // Somebody who cannot wait comes before it looks: it is given what was there first.
-    let mut fx = Effects::new(&words[0], &words[1]);
-    let found = state.offer(&mut Some(2), None, &mut look(None), &mut fx);
-    assert!(matches!(found, Found::Nothing));
+    let mut wakes = bench.wakes();
+    queue(&mut state, WaiterKind::Task, &mut wakes);
+    let mut thread = Some(queue(&mut state, WaiterKind::Thread, &mut wakes));
+    // The thread parks.
+    let mut parking = WakeList::new(&bench.senders, &bench.receivers, Some(waker.clone()));
+    let attempt = Attempt { waker: Some(&waker), ..by(Some(WaiterKind::Thread)) };
+    let outcome = state.receive(&mut thread, attempt, true, &mut parking);
+    assert!(matches!(outcome, Outcome::Pending));
+    parking.run();
+    let first = offer(&mut state, 1, &mut wakes);
+    wakes.run();
+    assert!(bell.0.load(std::sync::atomic::Ordering::SeqCst), "it is woken, too");
+    // A sender that cannot wait comes before the thread attempts: the thread is given the first offer.
+    let mut wakes = bench.wakes();
+    let outcome = state.offer(&mut Some(2), None, by(None), &mut wakes);
+    assert!(matches!(outcome, Outcome::Pending));
     assert!(!state.senders.contains(first));
-    let found = state.receive(&mut thread, &mut look(Some(Who::Thread)), &mut fx);
-    assert!(matches!(found, Found::Done(1)));
-    fx.run();
+    let outcome = state.receive(&mut thread, by(Some(WaiterKind::Thread)), true, &mut wakes);
+    assert!(matches!(outcome, Outcome::Done(1)));
+    wakes.run();
 }
 
-/// Who waits behind a task that never looks gives it some time once, not for every offer.
+/// A receiver behind a task that is never polled leaves it some time once, not for every offer.
 #[test]
 fn a_task_that_does_not_come_is_waited_for_only_once() {
-    let words = [Words::new(), Words::new()];
+    let bench = Bench::new();
     let mut state = State::new([1, 1]);
-    let mut fx = Effects::new(&words[0], &words[1]);
-    let kept = stand(&mut state, Who::Task, &mut fx);
-    place(&mut state, 1, &mut fx);
+    let mut wakes = bench.wakes();
+    let kept = queue(&mut state, WaiterKind::Task, &mut wakes);
+    offer(&mut state, 1, &mut wakes);
     let mut thread = None;
-    let found = state.receive(&mut thread, &mut look(Some(Who::Thread)), &mut fx);
-    assert!(matches!(found, Found::Nothing), "it is left to the task");
-    let found = state.receive(&mut thread, &mut look(Some(Who::Thread)), &mut fx);
-    assert!(matches!(found, Found::LookAgain), "a little longer");
-    let mut impatient = Glance { is_patient: false, ..look(Some(Who::Thread)) };
-    let found = state.receive(&mut thread, &mut impatient, &mut fx);
-    assert!(matches!(found, Found::Done(1)));
+    let by_thread = by(Some(WaiterKind::Thread));
+    let outcome = state.receive(&mut thread, by_thread, true, &mut wakes);
+    assert!(matches!(outcome, Outcome::Pending), "the offer is left to the task");
+    let outcome = state.receive(&mut thread, by_thread, true, &mut wakes);
+    assert!(matches!(outcome, Outcome::Recheck(_)), "a little longer");
+    let outcome = state.receive(&mut thread, by_thread, false, &mut wakes);
+    assert!(matches!(outcome, Outcome::Done(1)));
     for value in 2..5 {
-        place(&mut state, value, &mut fx);
-        let found = state.receive(&mut None, &mut look(Some(Who::Thread)), &mut fx);
-        assert!(matches!(found, Found::Done(got) if got == value), "at once");
+        offer(&mut state, value, &mut wakes);
+        let outcome = state.receive(&mut None, by_thread, true, &mut wakes);
+        assert!(matches!(outcome, Outcome::Done(got) if got == value), "at once");
     }
-    // It is awake after all: it is called again, and has its turn.
-    let found = state.receive(&mut Some(kept), &mut look(Some(Who::Task)), &mut fx);
-    assert!(matches!(found, Found::Nothing));
-    place(&mut state, 5, &mut fx);
-    let found = state.receive(&mut None, &mut look(Some(Who::Thread)), &mut fx);
-    assert!(matches!(found, Found::Nothing), "left to the task again");
-    let found = state.receive(&mut Some(kept), &mut look(Some(Who::Task)), &mut fx);
-    assert!(matches!(found, Found::Done(5)));
+    // The task is polled after all: it is notified again, and has its turn.
+    assert!(matches!(poll(&mut state, kept, &mut wakes), Outcome::Pending));
+    offer(&mut state, 5, &mut wakes);
+    let outcome = state.receive(&mut None, by_thread, true, &mut wakes);
+    assert!(matches!(outcome, Outcome::Pending), "left to the task again");
+    assert!(matches!(poll(&mut state, kept, &mut wakes), Outcome::Done(5)));
     state.assert_consistent();
-    fx.run();
+    wakes.run();
 }

@@ -6,21 +6,21 @@ use std::iter::FusedIterator;
 
 use super::Reader;
 
-pub(super) type BoxIter<T> = Box<dyn Iterator<Item = T> + Send>;
+pub(crate) type BoxIter<T> = Box<dyn Iterator<Item = T> + Send>;
 
 /// Items at the reader: first the items, then those of the iterator.
-pub(super) struct Left<T> {
+pub(super) struct Leftover<T> {
     pub(super) items: VecDeque<T>,
     pub(super) write: Option<BoxIter<T>>,
 }
 
-impl<T> Default for Left<T> {
+impl<T> Default for Leftover<T> {
     fn default() -> Self {
         Self { items: VecDeque::new(), write: None }
     }
 }
 
-impl<T> Left<T> {
+impl<T> Leftover<T> {
     #[inline]
     pub(super) fn next(&mut self) -> Option<T> {
         self.items.pop_front().or_else(|| self.next_of_write())
@@ -71,13 +71,13 @@ impl<T> Iterator for Batch<'_, T> {
 
     #[inline]
     fn next(&mut self) -> Option<T> {
-        self.reader.left.next()
+        self.reader.leftover.next()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let items = self.reader.left.items.len();
+        let items = self.reader.leftover.items.len();
         let (low, high) =
-            self.reader.left.write.as_ref().map_or((0, Some(0)), |write| write.size_hint());
+            self.reader.leftover.write.as_ref().map_or((0, Some(0)), |write| write.size_hint());
         (low.saturating_add(items), high.and_then(|high| high.checked_add(items)))
     }
 }

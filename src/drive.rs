@@ -1,0 +1,114 @@
+//! The drivers: they run a step once, by blocking a thread, or for a task.
+//!
+//! | driver  | attempts                                                                | the time is up                       |
+//! |---------|-------------------------------------------------------------------------|--------------------------------------|
+//! | `now`   | once                                                                    | at once: the step expires            |
+//! | `block` | spins between attempts while that pays, then registers a waker and parks | one more attempt, then it expires    |
+//! | `poll`  | spins while the peer runs elsewhere, then registers the task's waker     | (`operation::Until` does as `block`) |
+
+use std::mem;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use crate::error::Why;
+use crate::step::{Attempt, PutMode, Step, Waiter};
+use crate::wait::{WaiterKind, is_past, with_parker};
+
+/// Spins if that has lately paid. Tells whether an attempt may now find something else.
+#[inline]
+fn spin(step: &mut impl Step, kind: WaiterKind) -> bool {
+    let waiter = step.waiter();
+    let mut spin = waiter.spin();
+    let has_changed = spin.run(kind, || waiter.has_changed());
+    waiter.set_spin(spin);
+    has_changed
+}
+
+/// Never blocks: the step is done at once or expires.
+pub(crate) fn now<S: Step>(step: &mut S) -> S::Output {
+    attempt_or_expire(step, Why::NotReady)
+}
+
+/// The last attempt: what is done by now beats the clock.
+fn attempt_or_expire<S: Step>(step: &mut S, why: Why) -> S::Output {
+    match step.step(Attempt::ONCE) {
+        Poll::Ready(output) => output,
+        Poll::Pending => step.expire(why),
+    }
+}
+
+/// Blocks this thread until the step is done, or until `deadline` if there is one.
+#[inline]
+pub(crate) fn block<S: Step>(step: &mut S, deadline: Option<Instant>) -> S::Output {
+    let put_mode = if deadline.is_none() { PutMode::Committed } else { PutMode::Revocable };
+    let mut is_first = true;
+    loop {
+        let attempt = Attempt { put_mode, ..Attempt::by(WaiterKind::Thread) };
+        if let Poll::Ready(output) = step.step(attempt) {
+            return output;
+        }
+        // A step that changes again and again, in vain or for one item of many, may never come to park.
+        if !mem::take(&mut is_first) && deadline.is_some_and(is_past) {
+            return time_out(step);
+        }
+        _ = step.waiter().is_peer_elsewhere(); // This also tells the peer where this thread is.
+        if !spin(step, WaiterKind::Thread) {
+            if let Poll::Ready(output) = park(step, deadline, put_mode) {
+                return output;
+            }
+        }
+    }
+}
+
+/// Registers this thread's waker and parks until it is woken or the time is up.
+#[cold]
+fn park<S: Step>(step: &mut S, deadline: Option<Instant>, put_mode: PutMode) -> Poll<S::Output> {
+    with_parker(|parker, waker| {
+        let attempt = Attempt { waker: Some(waker), put_mode, ..Attempt::by(WaiterKind::Thread) };
+        if let Poll::Ready(output) = step.step(attempt) {
+            return Poll::Ready(output);
+        }
+        let start = Instant::now();
+        let recheck =
+            step.waiter().recheck_at().filter(|at| deadline.is_none_or(|deadline| *at < deadline));
+        let is_woken = parker.park(recheck.or(deadline));
+        let waiter = step.waiter();
+        let mut spin = waiter.spin();
+        spin.parked_since(start);
+        waiter.set_spin(spin);
+        if is_woken || recheck.is_some() {
+            return Poll::Pending;
+        }
+        Poll::Ready(time_out(step))
+    })
+}
+
+#[cold]
+pub(crate) fn time_out<S: Step>(step: &mut S) -> S::Output {
+    attempt_or_expire(step, Why::TimedOut)
+}
+
+/// How often one poll goes on because spinning paid.
+const MOST_ROUNDS: u32 = 256;
+
+/// Polls the step for a task.
+#[inline]
+pub(crate) fn poll<S: Step>(step: &mut S, context: &mut Context<'_>) -> Poll<S::Output> {
+    let attempt = Attempt::by(WaiterKind::Task);
+    if step.waiter().is_peer_elsewhere() {
+        for round in 0.. {
+            if let Poll::Ready(output) = step.step(attempt) {
+                return Poll::Ready(output);
+            }
+            if !spin(step, WaiterKind::Task) {
+                break;
+            }
+            if round == MOST_ROUNDS {
+                // An operation of many items that goes well must not keep the executor's other tasks waiting.
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+    }
+    step.step(Attempt { waker: Some(context.waker()), ..attempt })
+}

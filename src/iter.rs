@@ -1,0 +1,25 @@
+//! The sequences: ends and producers as iterators, for threads, and as streams, for tasks.
+//!
+//! All are an [`Iter`] or a [`Stream`] over some source: an end itself (`Iter<Client<T>>`, `Stream<&mut Reader<T>>`), or one of those that have names
+//! here. They end quietly with the channel, as iterators do, and `end()` tells how that came.
+
+use crate::rendezvous;
+pub use crate::sequence::{Iter, Stream};
+use crate::stream;
+
+/// The values of a [`Receiver`](crate::Receiver), by reference: see [`Receiver::iter`](crate::Receiver::iter).
+pub type Values<'a, T> = Iter<rendezvous::Values<'a, T>>;
+/// The values of a [`Receiver`](crate::Receiver), by reference, for a task: see [`Receiver::stream`](crate::Receiver::stream).
+pub type ValuesStream<'a, T> = Stream<rendezvous::Values<'a, T>>;
+/// A [`Receiver`](crate::Receiver) as an iterator.
+pub type IntoValues<T> = Iter<rendezvous::IntoValues<T>>;
+/// A [`Receiver`](crate::Receiver) as a stream: see [`Receiver::into_stream`](crate::Receiver::into_stream).
+pub type IntoValuesStream<T> = Stream<rendezvous::IntoValues<T>>;
+/// The batches of a [`Reader`](crate::Reader): see [`Reader::chunks`](crate::Reader::chunks).
+pub type Chunks<'a, T> = Iter<stream::ChunkSource<'a, T>>;
+/// The batches of a [`Reader`](crate::Reader), for a task.
+pub type ChunksStream<'a, T> = Stream<stream::ChunkSource<'a, T>>;
+/// The items of a [`Reader`](crate::Reader), in batches asked for ahead: see [`Reader::ahead`](crate::Reader::ahead).
+pub type Ahead<'a, T> = Iter<stream::AheadSource<'a, T>>;
+/// The items of a [`Reader`](crate::Reader), in batches asked for ahead, for a task.
+pub type AheadStream<'a, T> = Stream<stream::AheadSource<'a, T>>;

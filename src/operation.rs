@@ -1,0 +1,175 @@
+//! `Op`: the public face of every operation, with all the ways to wait for it.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use crate::drive;
+use crate::step::{ReclaimStep, Step};
+
+/// An operation that is not done yet: await it, or say how to block. See [`op`](crate::op).
+#[must_use = "an operation does nothing until it is awaited (`.await`), waited for (`.wait()`) or tried (`.now()`)"]
+pub struct Op<S: Step> {
+    pub(crate) step: S,
+    is_done: bool,
+}
+
+impl<S: Step> Op<S> {
+    #[inline]
+    pub(crate) const fn new(step: S) -> Self {
+        Self { step, is_done: false }
+    }
+
+    pub(crate) const fn is_done(&self) -> bool {
+        self.is_done
+    }
+
+    /// Nothing is attempted or withdrawn any more.
+    #[inline]
+    pub(crate) fn set_done(&mut self) {
+        self.is_done = true;
+    }
+
+    /// Lets go of the operation without withdrawing it: its waker stays registered for the next one.
+    #[inline]
+    pub(crate) fn detach(mut self) {
+        self.is_done = true;
+    }
+
+    /// Blocks this thread until the operation is done.
+    ///
+    /// # Panics
+    ///
+    /// Like the other ways to wait, if it was polled through `&mut` before and is done.
+    ///
+    /// ```
+    /// let (server, mut client) = handover::simplex();
+    /// server.finish_with("an item").unwrap();
+    /// assert_eq!(client.recv().wait(), Ok("an item"));
+    /// ```
+    pub fn wait(self) -> S::Output {
+        self.finish(|step| drive::block(step, None))
+    }
+
+    /// Blocks this thread until the operation is done, for at most `timeout`: then it is withdrawn, and the error is
+    /// [`Why::TimedOut`](crate::Why::TimedOut). If it is done when the time is up, it counts as done. A timeout that is too long for the clock is none.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let (_server, mut client) = handover::simplex::<u8>();
+    /// let error = client.recv().wait_timeout(Duration::from_millis(1)).unwrap_err();
+    /// assert!(error.is_timed_out());
+    /// ```
+    pub fn wait_timeout(self, timeout: Duration) -> S::Output {
+        let deadline = Instant::now().checked_add(timeout);
+        self.finish(|step| drive::block(step, deadline))
+    }
+
+    /// Blocks this thread until the operation is done, at most until `deadline`: then it is withdrawn, and the error is
+    /// [`Why::TimedOut`](crate::Why::TimedOut). If it is done when the time is up, it counts as done.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let deadline = Instant::now() + Duration::from_millis(1);
+    /// let (_server, mut client) = handover::simplex::<u8>();
+    /// assert!(client.recv().wait_deadline(deadline).unwrap_err().is_timed_out());
+    /// ```
+    pub fn wait_deadline(self, deadline: Instant) -> S::Output {
+        self.finish(|step| drive::block(step, Some(deadline)))
+    }
+
+    /// Never blocks: the operation is done at once, or it is withdrawn and the error is [`Why::NotReady`](crate::Why::NotReady).
+    ///
+    /// ```
+    /// let (_tx, rx) = handover::rendezvous::<u8>();
+    /// assert!(rx.recv().now().unwrap_err().is_not_ready());
+    /// ```
+    pub fn now(self) -> S::Output {
+        self.finish(drive::now)
+    }
+
+    #[inline]
+    fn finish(mut self, run: impl FnOnce(&mut S) -> S::Output) -> S::Output {
+        self.assert_unfinished();
+        let output = run(&mut self.step);
+        self.is_done = true;
+        output
+    }
+
+    #[inline]
+    pub(crate) fn assert_unfinished(&self) {
+        assert!(
+            !self.is_done,
+            "handover: `{}` was polled or waited for again after it was done",
+            S::NAME
+        );
+    }
+}
+
+impl<S: ReclaimStep> Op<S> {
+    /// Gives up: the value, if it was not taken. After the operation was done, `None`.
+    ///
+    /// ```
+    /// use futures_lite::future::poll_once;
+    ///
+    /// let (tx, rx) = handover::rendezvous();
+    /// # pollster::block_on(async {
+    /// let mut send = tx.send("a letter");
+    /// assert!(poll_once(&mut send).await.is_none());
+    /// assert_eq!(send.reclaim(), Some("a letter"));
+    ///
+    /// let mut send = tx.send("another");
+    /// assert!(poll_once(&mut send).await.is_none());
+    /// assert_eq!(rx.recv().await, Ok("another"));
+    /// assert_eq!(send.reclaim(), None); // it was taken
+    /// # });
+    /// ```
+    pub fn reclaim(mut self) -> Option<S::Value> {
+        self.take_back()
+    }
+
+    /// As `reclaim`; the operation is then done.
+    pub(crate) fn take_back(&mut self) -> Option<S::Value> {
+        if self.is_done {
+            return None;
+        }
+        let value = self.step.reclaim();
+        self.is_done = true;
+        value
+    }
+}
+
+/// # Panics
+///
+/// If it is polled again after it was done.
+impl<S: Step> Future for Op<S> {
+    type Output = S::Output;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<S::Output> {
+        self.assert_unfinished();
+        let polled = drive::poll(&mut self.step, context);
+        self.is_done = polled.is_ready();
+        polled
+    }
+}
+
+// No part of an operation is ever pinned: values are moved in and out.
+impl<S: Step> Unpin for Op<S> {}
+
+impl<S: Step> Drop for Op<S> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.step.withdraw();
+        }
+    }
+}
+
+impl<S: Step> fmt::Debug for Op<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(S::NAME).field("is_done", &self.is_done).finish_non_exhaustive()
+    }
+}

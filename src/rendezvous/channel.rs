@@ -1,0 +1,171 @@
+//! What the ends of a channel share, and how one party attempts something on it.
+
+use std::ops::Deref;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::task::Waker;
+
+use super::signals::{Signals, Version};
+use super::state::{Outcome, State};
+use super::wakes::WakeList;
+use crate::error::Why;
+use crate::step::Waiter;
+use crate::sync::{Arc, Mutex};
+use crate::wait::{AdaptiveSpin, this_thread};
+
+pub(super) const SENDERS: usize = 0;
+pub(super) const RECEIVERS: usize = 1;
+
+// In this order: a party that spins watches its signal, so that must not share a cache line with the other side's, nor with what
+// changes at each attempt. What lies beside it, and at the beginning of the state, changes rarely.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Core<T> {
+    /// Of the receivers' entries.
+    pub(super) receivers: Signals,
+    state: Mutex<State<T>>,
+    /// How long each side spins. A hint.
+    spins: [AtomicU32; 2],
+    /// The thread on which each side last waited. A hint.
+    threads: [AtomicUsize; 2],
+    /// A side has more than one end, of which others may be ready to run on this thread. A hint.
+    is_crowded: AtomicBool,
+    /// Of the senders' entries.
+    pub(super) senders: Signals,
+}
+
+impl<T> Core<T> {
+    /// With so many ends on each side.
+    pub(super) fn new(ends: [u32; 2]) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State::new(ends)),
+            receivers: Signals::new(),
+            senders: Signals::new(),
+            spins: [(); 2].map(|()| AtomicU32::new(AdaptiveSpin::new().to_bits())),
+            threads: [(); 2].map(|()| AtomicUsize::new(0)),
+            is_crowded: AtomicBool::new(false),
+        })
+    }
+
+    /// Changes the state. Other parties are woken after unlocking.
+    #[inline]
+    pub(super) fn with<R>(&self, f: impl FnOnce(&mut State<T>, &mut WakeList<'_>) -> R) -> R {
+        let mut wakes = WakeList::new(&self.senders, &self.receivers, None);
+        let result = f(&mut self.state.lock(), &mut wakes);
+        wakes.run();
+        result
+    }
+
+    /// Like `with`, but a waker's panic is swallowed, so that a value already received, or taken back, is not lost.
+    #[inline]
+    pub(super) fn with_received<R>(
+        &self,
+        f: impl FnOnce(&mut State<T>, &mut WakeList<'_>) -> R,
+    ) -> R {
+        let mut wakes = WakeList::new(&self.senders, &self.receivers, None);
+        let result = f(&mut self.state.lock(), &mut wakes);
+        wakes.run_quietly();
+        result
+    }
+
+    /// Attempts something for a party that may wait: `f` again with a clone of the waker if the first time shows that it needs one.
+    /// What `f` finds is received if `IS_QUIET`: then a waker's panic is swallowed.
+    #[inline]
+    pub(super) fn attempt<R, const IS_QUIET: bool>(
+        &self,
+        waker: Option<&Waker>,
+        is_registered: bool,
+        mut f: impl FnMut(&mut State<T>, &mut WakeList<'_>) -> Outcome<R>,
+    ) -> Outcome<R> {
+        let mut fresh = if is_registered { None } else { waker.cloned() };
+        loop {
+            let mut wakes = WakeList::new(&self.senders, &self.receivers, fresh.take());
+            let outcome = f(&mut self.state.lock(), &mut wakes);
+            if IS_QUIET {
+                wakes.run_quietly();
+            } else {
+                wakes.run();
+            }
+            match outcome {
+                Outcome::NeedsWaker => fresh = waker.cloned(),
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Adds an end to a side.
+    pub(super) fn add_end(&self, side: usize) {
+        self.with(|state, _| {
+            state.add_end(side);
+            self.note_ends(state);
+        });
+    }
+
+    /// Removes an end from a side.
+    pub(super) fn remove_end(&self, side: usize, why: Why) {
+        self.with(|state, wakes| {
+            state.remove_end(side, why, wakes);
+            self.note_ends(state);
+        });
+    }
+
+    pub(super) fn note_ends(&self, state: &State<T>) {
+        // Ordering: Relaxed, as a wrong hint only costs time.
+        self.is_crowded.store(state.ends().into_iter().any(|ends| ends > 1), Relaxed);
+    }
+
+    /// Whether it may pay to spin for the other side. This also leaves a hint for it.
+    #[inline]
+    fn is_other_side_elsewhere(&self, side: usize) -> bool {
+        let here = this_thread();
+        // Ordering: Relaxed, as a wrong hint only costs time.
+        if self.threads[side].load(Relaxed) != here {
+            self.threads[side].store(here, Relaxed);
+        }
+        let there = self.threads[1 - side].load(Relaxed);
+        there != 0 && there != here && !self.is_crowded.load(Relaxed)
+    }
+
+    const fn signals(&self, side: usize) -> &Signals {
+        if side == SENDERS { &self.senders } else { &self.receivers }
+    }
+}
+
+/// Where an operation waits on a channel. `C` leads to the core: borrowed, or as an end of its own.
+#[derive(Debug)]
+pub struct Place<C, const SIDE: usize> {
+    pub(super) core: C,
+    /// What the party has seen of its entry's signal, if it has an entry.
+    pub(super) version: Option<Version>,
+}
+
+impl<T, C: Deref<Target = Core<T>>, const SIDE: usize> Place<C, SIDE> {
+    /// What there is to see now, in an entry.
+    #[inline]
+    pub(super) fn see(&mut self, index: Option<u32>) {
+        self.version = index.map(|index| self.core.signals(SIDE).version(index));
+    }
+}
+
+impl<T, C: Deref<Target = Core<T>>, const SIDE: usize> Waiter for Place<C, SIDE> {
+    #[inline]
+    fn has_changed(&mut self) -> bool {
+        self.version.is_some_and(|version| self.core.signals(SIDE).has_changed(version))
+    }
+
+    #[inline]
+    fn is_peer_elsewhere(&mut self) -> bool {
+        self.core.is_other_side_elsewhere(SIDE)
+    }
+
+    #[inline]
+    fn spin(&self) -> AdaptiveSpin {
+        AdaptiveSpin::from_bits(self.core.spins[SIDE].load(Relaxed))
+    }
+
+    #[inline]
+    fn set_spin(&mut self, spin: AdaptiveSpin) {
+        self.core.spins[SIDE].store(spin.to_bits(), Relaxed);
+    }
+}

@@ -1,0 +1,479 @@
+//! The waiting parties of one side, in the order in which they came: a slab of entries that is reused, strung into lists.
+//!
+//! An entry is in one list or in none. The holder of its ticket finds it in one step, and it leaves in one step, wherever
+//! it stands. An entry that comes back between others goes into a heap beside its list, so that each way back costs the same, whatever
+//! the order and the number of those that wait. This is pure bookkeeping: no locks, no wakers.
+//!
+//! | an entry is ...        | `list`      | `prev`            | `next`          |
+//! |------------------------|-------------|-------------------|-----------------|
+//! | free                   | `NONE`      | -                 | the next free   |
+//! | in no list             | `NONE`      | -                 | -               |
+//! | linked into a list     | the list    | its neighbour     | its neighbour   |
+//! | back, in a list's heap | list + `BACK` | its place in the heap | -           |
+
+/// No entry.
+const NIL: u32 = u32::MAX;
+/// Serials count up from here; those of offers that had a turn before, down.
+const MIDDLE: u64 = 1 << 63;
+/// The list of entries that are in none.
+const NONE: u8 = u8::MAX;
+/// Added to the list of an entry that is in the heap.
+const BACK: u8 = 0x40;
+/// An empty slab that held more entries than this gives memory back.
+const LARGE: usize = 64;
+/// What an empty slab keeps.
+const SMALL: usize = 8;
+
+/// An entry that belongs to a party.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ticket {
+    pub(super) index: u32,
+    /// The party that came first has the lower one. No two entries of a queue ever have the same.
+    pub(super) serial: u64,
+}
+
+#[derive(Debug)]
+struct Entry<W> {
+    /// That of the ticket; 0 in a free entry.
+    serial: u64,
+    list: u8,
+    prev: u32,
+    next: u32,
+    waiter: Option<W>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct List {
+    head: u32,
+    tail: u32,
+    len: u32,
+}
+
+impl List {
+    const EMPTY: Self = Self { head: NIL, tail: NIL, len: 0 };
+}
+
+// In this order: what changes rarely first.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct WaitQueue<W, const LISTS: usize> {
+    entries: Vec<Entry<W>>,
+    serial: u64,
+    free: u32,
+    used: u32,
+    lists: [List; LISTS],
+    /// For each list a binary heap of the entries that came back between others; the lowest serial is on top.
+    back: Option<Box<[Vec<u32>; LISTS]>>,
+}
+
+impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
+    pub(super) const fn new() -> Self {
+        let lists = [List::EMPTY; LISTS];
+        Self { entries: Vec::new(), serial: MIDDLE, free: NIL, used: 0, lists, back: None }
+    }
+
+    /// How many entries a list has.
+    #[inline]
+    pub(super) fn len(&self, list: u8) -> u32 {
+        self.lists[list as usize].len
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self, list: u8) -> bool {
+        self.lists[list as usize].len == 0
+    }
+
+    #[inline]
+    fn ticket(&self, index: u32) -> Ticket {
+        Ticket { index, serial: self.entries[index as usize].serial }
+    }
+
+    #[inline]
+    fn heap(&self, list: u8) -> &[u32] {
+        self.back.as_ref().map_or(&[], |back| &back[list as usize])
+    }
+
+    /// The first entry of a list.
+    #[inline]
+    pub(super) fn first(&self, list: u8) -> Option<Ticket> {
+        let head = self.lists[list as usize].head;
+        let linked = (head != NIL).then(|| self.ticket(head));
+        if self.back.is_none() {
+            return linked;
+        }
+        let back = self.heap(list).first().map(|&index| self.ticket(index));
+        linked.into_iter().chain(back).min_by_key(|ticket| ticket.serial)
+    }
+
+    /// The first entry of a list that fits. If it is not the first of all, each entry before it costs a step, and each that came back
+    /// between others, too.
+    #[inline]
+    pub(super) fn find(&self, list: u8, fits: impl Fn(&W) -> bool) -> Option<Ticket> {
+        let first = self.first(list)?;
+        let does_fit = |index: u32| self.entries[index as usize].waiter.as_ref().is_some_and(&fits);
+        if does_fit(first.index) {
+            return Some(first);
+        }
+        let mut linked = self.lists[list as usize].head;
+        while linked != NIL && !does_fit(linked) {
+            linked = self.entries[linked as usize].next;
+        }
+        let linked = (linked != NIL).then_some(linked);
+        let back = self.heap(list).iter().copied().filter(|&index| does_fit(index));
+        let found = linked.into_iter().chain(back).map(|index| self.ticket(index));
+        found.min_by_key(|ticket| ticket.serial)
+    }
+
+    /// The waiter of a ticket that is in a list.
+    #[inline]
+    pub(super) fn peek(&self, ticket: Ticket) -> Option<&W> {
+        self.entries[ticket.index as usize].waiter.as_ref()
+    }
+
+    /// The waiter of a ticket, if the entry is still its own.
+    #[inline]
+    pub(super) fn get(&mut self, ticket: Ticket) -> Option<&mut W> {
+        let entry = self.entries.get_mut(ticket.index as usize)?;
+        if entry.serial == ticket.serial { entry.waiter.as_mut() } else { None }
+    }
+
+    #[inline]
+    pub(super) fn contains(&self, ticket: Ticket) -> bool {
+        self.entries.get(ticket.index as usize).is_some_and(|entry| entry.serial == ticket.serial)
+    }
+
+    /// Every waiter, in no order.
+    pub(super) fn all(&mut self) -> impl Iterator<Item = (Ticket, &mut W)> {
+        self.entries.iter_mut().zip(0..).filter_map(|(entry, index)| {
+            let ticket = Ticket { index, serial: entry.serial };
+            entry.waiter.as_mut().map(|waiter| (ticket, waiter))
+        })
+    }
+
+    /// A new entry, in no list yet.
+    #[inline]
+    pub(super) fn insert(&mut self, waiter: W) -> Ticket {
+        self.serial += 1;
+        self.insert_as(waiter, self.serial)
+    }
+
+    /// A new entry for a party that came before all others, the `nth` such one in this queue; in no list yet.
+    pub(super) fn insert_first(&mut self, waiter: W, nth: u64) -> Ticket {
+        self.insert_as(waiter, MIDDLE - nth)
+    }
+
+    #[inline]
+    fn insert_as(&mut self, waiter: W, serial: u64) -> Ticket {
+        let entry = Entry { serial, list: NONE, prev: NIL, next: NIL, waiter: Some(waiter) };
+        self.used += 1;
+        let index = self.free;
+        if index == NIL {
+            let index = u32::try_from(self.entries.len()).expect("fewer than 2^32 waiters");
+            self.entries.push(entry);
+            Ticket { index, serial }
+        } else {
+            self.free = self.entries[index as usize].next;
+            self.entries[index as usize] = entry;
+            Ticket { index, serial }
+        }
+    }
+
+    /// Links an entry that is in no list behind all of a list.
+    #[inline]
+    pub(super) fn push_back(&mut self, ticket: Ticket, list: u8) {
+        self.link_after(self.lists[list as usize].tail, ticket.index, list);
+    }
+
+    /// Links an entry that is in no list before all of a list.
+    #[inline]
+    pub(super) fn push_front(&mut self, ticket: Ticket, list: u8) {
+        self.link_after(NIL, ticket.index, list);
+    }
+
+    /// Puts an entry that is in no list back to where it stood. Between others that costs as many steps as their number has bits.
+    pub(super) fn put_back(&mut self, ticket: Ticket, list: u8) {
+        let List { head, tail, .. } = self.lists[list as usize];
+        if head == NIL || self.ticket(tail).serial < ticket.serial {
+            self.push_back(ticket, list);
+        } else if ticket.serial < self.ticket(head).serial {
+            self.push_front(ticket, list);
+        } else {
+            self.push_heap(ticket, list);
+        }
+    }
+
+    #[inline]
+    fn link_after(&mut self, prev: u32, index: u32, list: u8) {
+        let ends = &mut self.lists[list as usize];
+        let next = if prev == NIL { ends.head } else { self.entries[prev as usize].next };
+        if prev == NIL {
+            ends.head = index;
+        } else {
+            self.entries[prev as usize].next = index;
+        }
+        if next == NIL {
+            ends.tail = index;
+        } else {
+            self.entries[next as usize].prev = index;
+        }
+        ends.len += 1;
+        let entry = &mut self.entries[index as usize];
+        debug_assert_eq!(entry.list, NONE, "an entry is in one list");
+        (entry.list, entry.prev, entry.next) = (list, prev, next);
+    }
+
+    pub(super) fn is_in_list(&self, ticket: Ticket) -> bool {
+        self.contains(ticket) && self.entries[ticket.index as usize].list != NONE
+    }
+
+    /// Takes an entry out of its list, if it is in one; it stays an entry.
+    #[inline]
+    pub(super) fn unlink(&mut self, ticket: Ticket) {
+        let entry = &mut self.entries[ticket.index as usize];
+        debug_assert_eq!(entry.serial, ticket.serial, "an entry of its own");
+        let (list, prev, next) = (entry.list, entry.prev, entry.next);
+        if list == NONE {
+            return;
+        }
+        entry.list = NONE;
+        if list >= BACK {
+            self.remove_from_heap(prev, list - BACK);
+            return;
+        }
+        let ends = &mut self.lists[list as usize];
+        ends.len -= 1;
+        if prev == NIL {
+            ends.head = next;
+        } else {
+            self.entries[prev as usize].next = next;
+        }
+        if next == NIL {
+            ends.tail = prev;
+        } else {
+            self.entries[next as usize].prev = prev;
+        }
+    }
+
+    /// Gives an entry up.
+    #[inline]
+    pub(super) fn remove(&mut self, ticket: Ticket) -> Option<W> {
+        if !self.contains(ticket) {
+            return None;
+        }
+        self.unlink(ticket);
+        let entry = &mut self.entries[ticket.index as usize];
+        let waiter = entry.waiter.take();
+        entry.serial = 0;
+        entry.next = self.free;
+        self.free = ticket.index;
+        self.used -= 1;
+        if self.used == 0 && self.entries.len() > SMALL {
+            self.shrink();
+        }
+        waiter
+    }
+
+    /// Forgets the entries when all are free, and after a burst gives their memory back.
+    #[cold]
+    fn shrink(&mut self) {
+        self.entries.clear();
+        self.free = NIL;
+        if self.entries.capacity() > LARGE {
+            self.entries.shrink_to(SMALL);
+            self.back = None;
+        }
+    }
+}
+
+/// The heaps of the entries that came back between others.
+impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
+    #[cold]
+    fn push_heap(&mut self, ticket: Ticket, list: u8) {
+        let heap = &mut self.back.get_or_insert_with(|| Box::new([(); LISTS].map(|()| Vec::new())))
+            [list as usize];
+        heap.push(ticket.index);
+        let last = heap.len() - 1;
+        self.entries[ticket.index as usize].list = list + BACK;
+        self.lists[list as usize].len += 1;
+        self.sift_up(last, list);
+    }
+
+    #[cold]
+    fn remove_from_heap(&mut self, at: u32, list: u8) {
+        self.lists[list as usize].len -= 1;
+        let Some(back) = &mut self.back else { return };
+        let heap = &mut back[list as usize];
+        heap.swap_remove(at as usize);
+        if (at as usize) < heap.len() {
+            self.sift_down(at as usize, list);
+            self.sift_up(at as usize, list);
+        }
+    }
+
+    /// Puts an entry into a place of the heap.
+    fn place(&mut self, index: u32, at: usize, list: u8) {
+        if let Some(back) = &mut self.back {
+            back[list as usize][at] = index;
+        }
+        self.entries[index as usize].prev = at as u32;
+    }
+
+    fn sift_up(&mut self, mut at: usize, list: u8) {
+        let index = self.heap(list)[at];
+        while at > 0 {
+            let above = self.heap(list)[(at - 1) / 2];
+            if self.ticket(above).serial < self.ticket(index).serial {
+                break;
+            }
+            self.place(above, at, list);
+            at = (at - 1) / 2;
+        }
+        self.place(index, at, list);
+    }
+
+    fn sift_down(&mut self, mut at: usize, list: u8) {
+        let index = self.heap(list)[at];
+        loop {
+            let below =
+                [2 * at + 1, 2 * at + 2].into_iter().filter(|&at| at < self.heap(list).len());
+            let Some(least) = below.min_by_key(|&at| self.ticket(self.heap(list)[at]).serial)
+            else {
+                break;
+            };
+            if self.ticket(self.heap(list)[least]).serial > self.ticket(index).serial {
+                break;
+            }
+            self.place(self.heap(list)[least], at, list);
+            at = least;
+        }
+        self.place(index, at, list);
+    }
+}
+
+#[cfg(all(test, not(handover_loom)))]
+mod tests {
+    use super::*;
+
+    fn order(queue: &mut WaitQueue<u32, 2>, list: u8) -> Vec<u32> {
+        let mut order = Vec::new();
+        while let Some(first) = queue.first(list) {
+            order.push(queue.remove(first).unwrap());
+        }
+        order
+    }
+
+    fn filled(n: u32) -> (WaitQueue<u32, 2>, Vec<Ticket>) {
+        let mut queue = WaitQueue::new();
+        let tickets = (0..n)
+            .map(|waiter| {
+                let ticket = queue.insert(waiter);
+                queue.push_back(ticket, 0);
+                ticket
+            })
+            .collect();
+        (queue, tickets)
+    }
+
+    #[test]
+    fn an_entry_that_leaves_from_the_middle_does_not_change_the_order() {
+        for gone in 0..5 {
+            let (mut queue, tickets) = filled(5);
+            assert_eq!(queue.remove(tickets[gone]), Some(gone as u32));
+            assert_eq!(queue.remove(tickets[gone]), None);
+            assert_eq!(queue.len(0), 4);
+            let rest: Vec<u32> = (0..5).filter(|&waiter| waiter != gone as u32).collect();
+            assert_eq!(order(&mut queue, 0), rest);
+        }
+    }
+
+    #[test]
+    fn an_entry_that_comes_back_stands_where_it_stood() {
+        for (first, second) in [(0, 3), (3, 0), (1, 2), (4, 0), (0, 4)] {
+            let (mut queue, tickets) = filled(5);
+            queue.unlink(tickets[first]);
+            queue.unlink(tickets[second]);
+            queue.put_back(tickets[first], 0);
+            queue.put_back(tickets[second], 0);
+            assert_eq!(order(&mut queue, 0), [0, 1, 2, 3, 4]);
+        }
+    }
+
+    /// Against a sorted list.
+    #[test]
+    fn random_steps_keep_the_order() {
+        let mut seed = 3_u64;
+        let mut below = |bound: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) as usize % bound
+        };
+        let mut queue = WaitQueue::<u64, 2>::new();
+        let (mut inside, mut outside) = (Vec::<Ticket>::new(), Vec::<Ticket>::new());
+        for step in 0..20_000 {
+            match below(6) {
+                0 | 1 => {
+                    let ticket = queue.insert(step);
+                    queue.push_back(ticket, 0);
+                    inside.push(ticket);
+                }
+                2 | 3 if !inside.is_empty() => {
+                    let ticket = inside.swap_remove(below(inside.len()));
+                    queue.unlink(ticket);
+                    outside.push(ticket);
+                }
+                4 if !outside.is_empty() => {
+                    let ticket = outside.swap_remove(below(outside.len()));
+                    queue.put_back(ticket, 0);
+                    inside.push(ticket);
+                }
+                5 if !inside.is_empty() => {
+                    let ticket = inside.swap_remove(below(inside.len()));
+                    assert!(queue.remove(ticket).is_some());
+                }
+                _ => {}
+            }
+            let first = inside.iter().min_by_key(|ticket| ticket.serial).copied();
+            assert_eq!(queue.first(0), first);
+            assert_eq!(queue.len(0) as usize, inside.len());
+            let odd = |waiter: &u64| waiter % 2 == 1;
+            let found = queue.find(0, odd);
+            let mut odds: Vec<_> = inside.clone();
+            odds.retain(|&ticket| queue.get(ticket).is_some_and(|waiter| odd(waiter)));
+            assert_eq!(found, odds.into_iter().min_by_key(|ticket| ticket.serial));
+        }
+    }
+
+    #[test]
+    fn an_old_ticket_does_not_fit_a_reused_entry() {
+        let (mut queue, tickets) = filled(1);
+        queue.remove(tickets[0]);
+        let new = queue.insert(7);
+        assert_eq!(new.index, tickets[0].index);
+        assert!(!queue.contains(tickets[0]));
+        assert_eq!(queue.get(tickets[0]), None);
+        assert_eq!(queue.remove(tickets[0]), None);
+        assert_eq!(queue.get(new), Some(&mut 7));
+    }
+
+    #[test]
+    fn memory_shrinks_when_a_burst_has_gone() {
+        let (mut queue, tickets) = filled(1000);
+        for &ticket in tickets.iter().rev() {
+            assert!(queue.entries.capacity() >= 1000);
+            queue.remove(ticket);
+        }
+        assert!(queue.entries.capacity() <= SMALL);
+    }
+
+    #[test]
+    fn lists_are_apart_and_a_pushed_front_comes_first() {
+        let (mut queue, tickets) = filled(3);
+        queue.unlink(tickets[1]);
+        queue.push_back(tickets[1], 1);
+        queue.unlink(tickets[2]);
+        queue.push_front(tickets[2], 0);
+        assert_eq!(queue.all().count(), 3);
+        assert_eq!(order(&mut queue, 0), [2, 0]);
+        assert_eq!(order(&mut queue, 1), [1]);
+        assert!(queue.is_empty(0) && queue.is_empty(1));
+    }
+}

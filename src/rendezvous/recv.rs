@@ -1,0 +1,273 @@
+//! `Receiver::recv` and the sequences of a receiver: waiting for values.
+#![allow(missing_debug_implementations, reason = "users meet them only inside of `Op` and `Iter`")]
+
+use std::ops::Deref;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use super::Receiver;
+use super::channel::{Core, Place, RECEIVERS};
+use super::queue::Ticket;
+use super::state::Outcome;
+use crate::drive;
+use crate::error::{RecvError, Why};
+use crate::operation::Op;
+use crate::sequence::{Iter, Source, Stream};
+use crate::step::{Attempt, SelectStep, Step, Waiter};
+use crate::wait::{AdaptiveSpin, is_past};
+
+/// Waits for a value: see [`Receiver::recv`].
+pub type Take<'a, T> = Op<TakeStep<&'a Core<T>>>;
+
+/// Waits for values, one after the other. `C` leads to the core: borrowed, or as an end of its own.
+pub struct TakeStep<C> {
+    place: PatientPlace<C>,
+    at: Option<Ticket>,
+    is_registered: bool,
+}
+
+/// Where a receiver waits.
+pub struct PatientPlace<C> {
+    place: Place<C, RECEIVERS>,
+    /// When a parked thread attempts again although nothing wakes it: it leaves the offers so long to tasks that were notified of them.
+    recheck_at: Option<Instant>,
+}
+
+impl<T, C: Deref<Target = Core<T>>> Waiter for PatientPlace<C> {
+    #[inline]
+    fn has_changed(&mut self) -> bool {
+        self.place.has_changed()
+    }
+
+    #[inline]
+    fn is_peer_elsewhere(&mut self) -> bool {
+        self.place.is_peer_elsewhere()
+    }
+
+    fn recheck_at(&mut self) -> Option<Instant> {
+        self.recheck_at
+    }
+
+    #[inline]
+    fn spin(&self) -> AdaptiveSpin {
+        self.place.spin()
+    }
+
+    #[inline]
+    fn set_spin(&mut self, spin: AdaptiveSpin) {
+        self.place.set_spin(spin);
+    }
+}
+
+/// How long a thread leaves an offer to tasks that were notified of it: far longer than a task takes to be polled, and short for a
+/// thread behind a task that is never polled again. It is halved for each task that has proved to be unresponsive.
+const PATIENCE: Duration = Duration::from_millis(1);
+
+impl<T, C: Deref<Target = Core<T>>> TakeStep<C> {
+    pub(super) const fn new(core: C) -> Self {
+        let place = PatientPlace { place: Place { core, version: None }, recheck_at: None };
+        Self { place, at: None, is_registered: false }
+    }
+
+    fn leave(&mut self) -> Option<T> {
+        self.is_registered = false;
+        let ticket = self.at.take()?;
+        self.place.place.core.with_received(|state, wakes| state.leave(ticket, wakes))
+    }
+}
+
+impl<T, C: Deref<Target = Core<T>>> Step for TakeStep<C> {
+    const NAME: &'static str = "Receiver::recv";
+    type Output = Result<T, RecvError>;
+    type Waiter = PatientPlace<C>;
+
+    #[inline]
+    fn step(&mut self, attempt: Attempt<'_>) -> Poll<Self::Output> {
+        let PatientPlace { place, recheck_at } = &mut self.place;
+        let is_patient = !recheck_at.is_some_and(is_past);
+        let (core, version, at) = (&*place.core, &mut place.version, &mut self.at);
+        let outcome = core.attempt::<_, true>(attempt.waker, self.is_registered, |state, wakes| {
+            let outcome = state.receive(at, attempt, is_patient, wakes);
+            *version = at.map(|at| core.receivers.version(at.index));
+            outcome
+        });
+        match outcome {
+            Outcome::Done(value) => {
+                self.is_registered = false;
+                Poll::Ready(Ok(value))
+            }
+            Outcome::Closed(why) => {
+                self.is_registered = false;
+                Poll::Ready(Err(RecvError::new(why)))
+            }
+            outcome => {
+                self.is_registered |= attempt.waker.is_some();
+                if let Outcome::Recheck(unresponsive) = outcome {
+                    let patience = PATIENCE / (1 << unresponsive.min(10));
+                    recheck_at.get_or_insert_with(|| Instant::now() + patience);
+                } else {
+                    *recheck_at = None;
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    fn expire(&mut self, why: Why) -> Self::Output {
+        // A thread may have been given its value since the last attempt.
+        self.leave().ok_or(RecvError::new(why))
+    }
+
+    fn withdraw(&mut self) {
+        drop(self.leave());
+    }
+
+    fn waiter(&mut self) -> &mut Self::Waiter {
+        &mut self.place
+    }
+}
+
+impl<T, C: Deref<Target = Core<T>>> SelectStep for TakeStep<C> {
+    fn rewind(&mut self) {
+        // A value is only given to a thread that cannot leave, so there is none.
+        self.withdraw();
+    }
+
+    fn reregister(&mut self) {
+        if self.at.is_some() {
+            self.place.place.core.with(|state, wakes| state.pair(wakes));
+        }
+    }
+}
+
+/// The values of a receiver that is borrowed.
+pub(crate) type Values<'a, T> = ValueSource<&'a Core<T>>;
+/// The values of a receiver that is owned.
+pub(crate) type IntoValues<T> = ValueSource<OwnedEnd<T>>;
+
+/// The values up to the end. The source keeps its place among the waiting receivers from poll to poll.
+pub struct ValueSource<C> {
+    take: TakeStep<C>,
+    reported_end: Option<Why>,
+}
+
+impl<T, C: Deref<Target = Core<T>>> ValueSource<C> {
+    const fn new(core: C) -> Self {
+        Self { take: TakeStep::new(core), reported_end: None }
+    }
+
+    fn report(&mut self, result: Result<T, RecvError>) -> Option<T> {
+        result.map_err(|error| self.reported_end = Some(error.why())).ok()
+    }
+}
+
+impl<T, C: Deref<Target = Core<T>>> Source for ValueSource<C> {
+    type Item = T;
+
+    #[inline]
+    fn wait_next(&mut self) -> Option<T> {
+        if self.reported_end.is_some() {
+            return None;
+        }
+        let result = drive::block(&mut self.take, None);
+        self.report(result)
+    }
+
+    #[inline]
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
+        if self.reported_end.is_some() {
+            return Poll::Ready(None);
+        }
+        drive::poll(&mut self.take, context).map(|result| self.report(result))
+    }
+
+    fn unregister(&mut self) {
+        self.take.withdraw();
+    }
+
+    fn end(&self) -> Option<Why> {
+        self.reported_end
+    }
+}
+
+/// An end that is kept for its core. (`Receiver` itself is not to be a pointer for its users.)
+pub struct OwnedEnd<T>(Receiver<T>);
+
+impl<T> Deref for OwnedEnd<T> {
+    type Target = Core<T>;
+
+    #[inline]
+    fn deref(&self) -> &Core<T> {
+        &self.0.core
+    }
+}
+
+impl<T> Receiver<T> {
+    /// The values as a blocking iterator, up to the end of the channel, which its `end()` then tells.
+    ///
+    /// ```
+    /// use handover::rendezvous;
+    /// use std::thread;
+    ///
+    /// let (tx, rx) = rendezvous();
+    /// thread::spawn(move || tx.send_all(1..=4).wait());
+    /// assert_eq!(rx.iter().take(3).sum::<u32>(), 6);
+    /// assert_eq!(rx.iter().next(), Some(4));
+    /// ```
+    pub fn iter(&self) -> Iter<Values<'_, T>> {
+        Iter { source: ValueSource::new(&*self.core) }
+    }
+
+    /// The values as a [`futures_core::Stream`], up to the end of the channel, which its `end()` then tells.
+    ///
+    /// Pending, it has a place among the receivers, and keeps it until it is dropped: what is said of a kept
+    /// [`recv`](Receiver::recv) is true of it too.
+    ///
+    /// ```
+    /// use futures_lite::StreamExt;
+    /// use handover::rendezvous;
+    ///
+    /// let (tx, rx) = rendezvous();
+    /// # pollster::block_on(async {
+    /// let produce = async move { tx.send_all([2, 3]).await.unwrap() };
+    /// let consume = rx.stream().fold(1, |product, value| product * value);
+    /// assert_eq!(futures_lite::future::zip(produce, consume).await, ((), 6));
+    /// # });
+    /// ```
+    pub fn stream(&self) -> Stream<Values<'_, T>> {
+        Stream { source: ValueSource::new(&*self.core) }
+    }
+
+    /// This end as a [`futures_core::Stream`] of its values.
+    ///
+    /// ```
+    /// use futures_lite::StreamExt;
+    ///
+    /// let (tx, rx) = handover::rendezvous::<u8>();
+    /// tx.close();
+    /// # pollster::block_on(async {
+    /// assert_eq!(rx.into_stream().next().await, None);
+    /// # });
+    /// ```
+    pub fn into_stream(self) -> Stream<IntoValues<T>> {
+        Stream { source: ValueSource::new(OwnedEnd(self)) }
+    }
+}
+
+impl<T> IntoIterator for Receiver<T> {
+    type Item = T;
+    type IntoIter = Iter<IntoValues<T>>;
+
+    fn into_iter(self) -> Iter<IntoValues<T>> {
+        Iter { source: ValueSource::new(OwnedEnd(self)) }
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Receiver<T> {
+    type Item = T;
+    type IntoIter = Iter<Values<'a, T>>;
+
+    fn into_iter(self) -> Iter<Values<'a, T>> {
+        self.iter()
+    }
+}

@@ -1,0 +1,94 @@
+//! What a party that spins watches, instead of taking the lock: a number that changes when there is news.
+
+use crate::sync::AtomicU16;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+/// A number for each of the first entries of a queue, which its party watches while it spins; the entries behind share the last one.
+#[derive(Debug)]
+pub(super) struct Signals([AtomicU16; Signals::EXACT as usize + 1]);
+
+/// What a party has seen of its number.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Version {
+    index: u32,
+    seen: u16,
+}
+
+impl Signals {
+    /// How many entries have a number of their own.
+    const EXACT: u32 = 7;
+
+    pub(super) fn new() -> Self {
+        Self(std::array::from_fn(|_| AtomicU16::new(0)))
+    }
+
+    #[inline]
+    fn number(&self, index: u32) -> &AtomicU16 {
+        &self.0[index.min(Self::EXACT) as usize]
+    }
+
+    /// The number as it is now.
+    #[inline]
+    pub(super) fn version(&self, index: u32) -> Version {
+        Version { index, seen: self.number(index).load(Relaxed) }
+    }
+
+    /// Sees a shared number as it is now. A number of one's own tells what it tells only once, and is left.
+    #[inline]
+    pub(super) fn refresh(&self, version: &mut Version) {
+        if version.index >= Self::EXACT {
+            *version = self.version(version.index);
+        }
+    }
+
+    /// Starts an offer. Called under the lock.
+    #[inline]
+    pub(super) fn start(&self, index: u32, serial: u64) -> Version {
+        if index >= Self::EXACT {
+            return self.version(index);
+        }
+        let seen = Self::started(serial);
+        self.number(index).store(seen, Relaxed);
+        Version { index, seen }
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)] // A number that differs from the last ones is enough.
+    const fn started(serial: u64) -> u16 {
+        (serial as u16) << 2
+    }
+
+    /// Tells the sender of an offer that it was taken. Called under the lock.
+    #[inline]
+    pub(super) fn set_taken(&self, index: u32, serial: u64) {
+        if index >= Self::EXACT {
+            self.notify(index);
+        } else {
+            // Ordering: Release, since the sender goes on without the lock when it sees this.
+            self.number(index).store(Self::started(serial) + 1, Release);
+        }
+    }
+
+    /// Whether this offer was surely taken.
+    ///
+    /// Only the offer's taker writes that to the number of an entry, and the entry is its sender's until then.
+    #[inline]
+    pub(super) fn is_taken(&self, version: Version) -> bool {
+        version.index < Self::EXACT && self.number(version.index).load(Acquire) == version.seen + 1
+    }
+
+    /// Whether there may be something new.
+    #[inline]
+    pub(super) fn has_changed(&self, version: Version) -> bool {
+        self.number(version.index).load(Relaxed) != version.seen
+    }
+
+    /// Tells the party that there may be something new.
+    #[inline]
+    pub(super) fn notify(&self, index: u32) {
+        if !cfg!(handover_loom) {
+            // Adds 2, so the result never equals the "taken" value.
+            self.number(index).fetch_add(2, Relaxed);
+        }
+    }
+}

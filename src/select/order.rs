@@ -1,0 +1,69 @@
+//! The order in which a `select` attempts its arms: each arm once, and each order as likely as any other.
+
+use std::cell::Cell;
+use std::hash::{BuildHasher, RandomState};
+
+/// Up to so many arms the order is on the stack.
+const FEW: usize = 16;
+
+/// The memory of an order of many arms, allocated once.
+#[derive(Debug, Default)]
+pub(super) struct Order(Vec<u32>);
+
+impl Order {
+    /// Calls `attempt` with each arm until it gives something.
+    #[inline]
+    pub(super) fn find_map<R>(
+        &mut self,
+        arms: usize,
+        is_biased: bool,
+        mut attempt: impl FnMut(usize) -> Option<R>,
+    ) -> Option<R> {
+        // A loom model must take the same steps again.
+        if is_biased || arms < 2 || cfg!(handover_loom) {
+            return (0..arms).find_map(attempt);
+        }
+        if arms <= FEW {
+            let mut few: [u8; FEW] = std::array::from_fn(|arm| arm as u8);
+            return shuffle(&mut few[..arms], |arm| attempt(usize::from(arm)));
+        }
+        if self.0.len() != arms {
+            self.0 = (0..arms as u32).collect();
+        }
+        shuffle(&mut self.0, |arm| attempt(arm as usize))
+    }
+}
+
+/// Shuffles (by Fisher and Yates) only as far as it is looked at.
+#[inline]
+fn shuffle<I: Copy, R>(arms: &mut [I], mut attempt: impl FnMut(I) -> Option<R>) -> Option<R> {
+    for at in 0..arms.len() {
+        arms.swap(at, at + random_below(arms.len() - at));
+        if let Some(result) = attempt(arms[at]) {
+            return Some(result);
+        }
+    }
+    None
+}
+
+thread_local! {
+    static DICE: Cell<u64> = Cell::new(RandomState::new().hash_one(0) | 1);
+}
+
+/// By xorshift: good enough for a choice, and it takes a nanosecond.
+#[inline]
+fn random_below(bound: usize) -> usize {
+    if bound < 2 {
+        return 0;
+    }
+    let roll = |dice: &Cell<u64>| {
+        let mut state = dice.get();
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        dice.set(state);
+        // The high bits of a product are spread more evenly than a remainder.
+        ((u128::from(state) * bound as u128) >> 64) as usize
+    };
+    DICE.try_with(roll).unwrap_or(0)
+}

@@ -1,0 +1,80 @@
+//! How a thread parks: on a mutex and a condvar that its waker notifies.
+
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::time::Instant;
+
+use crate::sync::{self, Condvar, Mutex};
+
+/// What a thread parks on. Each blocked thread has one of its own.
+#[derive(Debug)]
+pub(crate) struct Parker {
+    is_woken: Mutex<bool>,
+    condvar: Condvar,
+}
+
+impl Parker {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { is_woken: Mutex::new(false), condvar: Condvar::new() })
+    }
+
+    /// Blocks until the waker was woken since the last call. `false`: `deadline` came first.
+    pub(crate) fn park(&self, deadline: Option<Instant>) -> bool {
+        let mut is_woken = self.is_woken.lock();
+        while !*is_woken {
+            is_woken = sync::wait_until(&self.condvar, &self.is_woken, is_woken, deadline);
+            if !*is_woken && deadline.is_some_and(is_past) {
+                return false;
+            }
+        }
+        *is_woken = false;
+        true
+    }
+}
+
+impl Wake for Parker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        *self.is_woken.lock() = true;
+        self.condvar.notify_one();
+    }
+}
+
+/// Whether the time is up. In a loom model each deadline is past as soon as it is asked for; the wait before it lets the others run.
+pub(crate) fn is_past(deadline: Instant) -> bool {
+    cfg!(handover_loom) || Instant::now() >= deadline
+}
+
+/// Calls `f` with this thread's parker and its waker.
+///
+/// A thread keeps one parker for all its waits, so that channels see the same waker again. A wait inside a wait (an iterator that
+/// blocks, run by a blocked write) gets another parker: it must not use up the outer wait's wake-up.
+pub(crate) fn with_parker<R>(f: impl FnOnce(&Parker, &Waker) -> R) -> R {
+    let fresh = || {
+        let parker = Parker::new();
+        let waker = Waker::from(Arc::clone(&parker));
+        (parker, waker)
+    };
+    #[cfg(not(handover_loom))]
+    {
+        use std::cell::RefCell;
+        thread_local! {
+            static CACHED: RefCell<Option<(Arc<Parker>, Waker)>> = const { RefCell::new(None) };
+        }
+        // The parker is taken out for the wait: an inner wait, or one in a thread's last destructors, finds none and makes its own.
+        let cached = CACHED.try_with(|cached| cached.try_borrow_mut().ok()?.take()).ok().flatten();
+        let (parker, waker) = cached.unwrap_or_else(fresh);
+        let result = f(&parker, &waker);
+        let spare = CACHED.try_with(|cached| cached.replace(Some((parker, waker))));
+        drop(spare);
+        result
+    }
+    #[cfg(handover_loom)]
+    {
+        let (parker, waker) = fresh();
+        f(&parker, &waker)
+    }
+}
