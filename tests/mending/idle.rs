@@ -87,7 +87,7 @@ const KEPT: [(&str, for<'a> fn(&'a Ends, &'a Ends, &mut Vec<Box<dyn FnOnce() + '
 ];
 
 /// What a thread blocks in; the end of the channels is what ends it.
-const BLOCKED: [(&str, fn(&Ends, &Ends, Duration)); 20] = [
+const BLOCKED: [(&str, fn(&Ends, &Ends, Duration)); 25] = [
     ("recv", |a, _, d| _ = a.1.recv().wait_timeout(d)),
     ("recv, without a deadline", |a, _, _| _ = a.1.recv().wait()),
     ("an iterator", |a, _, _| _ = a.1.iter().next()),
@@ -128,6 +128,17 @@ const BLOCKED: [(&str, fn(&Ends, &Ends, Duration)); 20] = [
     }),
     ("a select of a send_all and a recv", |a, _, d| {
         _ = select((a.0.send_all([2, 3]), a.1.recv())).wait_timeout(d);
+    }),
+    ("the executor of a recv", |a, _, _| _ = pollster::block_on(a.1.recv())),
+    ("the executor of a send", |a, _, _| _ = pollster::block_on(a.0.send(2))),
+    ("the executor of a reserve", |a, _, _| _ = pollster::block_on(a.0.reserve()).is_ok()),
+    ("the executor of a select of send and recv", |a, _, _| {
+        _ = pollster::block_on(select((a.0.send(2), a.1.recv())));
+    }),
+    ("the executor of a select of all on two channels", |a, b, _| {
+        let on_a = (a.0.send(2), a.1.recv(), a.0.reserve());
+        let choice = select((on_a.0, on_a.1, on_a.2, b.0.send(2), b.1.recv()));
+        _ = pollster::block_on(choice);
     }),
 ];
 

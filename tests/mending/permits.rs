@@ -1,6 +1,6 @@
 //! Parties that want a permit and to receive, at once: none keeps a permit while its own receive belongs to somebody else's.
 
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::Poll;
 use std::thread;
@@ -80,6 +80,78 @@ fn run(progress: &Progress, channels: usize, ways: &[Way], by: &[By], parties: u
     assert_eq!(sent.load(SeqCst), got.load(SeqCst), "each value that was sent was received");
 }
 
+/// In each round every party chooses once. Any two of those that are left can meet, so that in the end all have met.
+fn run_in_rounds(progress: &Progress, ways: &[Way], by: &[By], parties: usize, rounds: u64) {
+    let channels = ways.len();
+    let ends: Arc<Vec<Ends>> = Arc::new((0..channels).map(|_| rendezvous()).collect());
+    let states: Arc<Vec<AtomicUsize>> = Arc::new((0..parties).map(|_| 0.into()).collect());
+    {
+        let (ends, states) = (Arc::clone(&ends), Arc::clone(&states));
+        progress.tell(move || {
+            const NAMES: [&str; 4] = ["done", "chooses", "sends by its permit", "has received"];
+            let stats: Vec<_> = ends.iter().map(|(tx, _)| tx.stats()).collect();
+            let stuck: Vec<_> = states
+                .iter()
+                .enumerate()
+                .filter(|(_, state)| state.load(SeqCst) > 0)
+                .map(|(party, state)| (party, NAMES[state.load(SeqCst)]))
+                .collect();
+            format!("{stuck:?}, {stats:?}")
+        });
+    }
+    let barrier = Barrier::new(parties);
+    thread::scope(|scope| {
+        for party in 0..parties {
+            let (ends, states, barrier) = (&ends, &states, &barrier);
+            let ((reserves, receives), by) = (ways[party % ways.len()], by[party / 2 % by.len()]);
+            scope.spawn(move || {
+                let (tx, rx) = (&ends[reserves].0, &ends[receives].1);
+                for round in 0..rounds {
+                    barrier.wait();
+                    progress.step();
+                    let is_task = match by {
+                        By::Thread => false,
+                        By::Task => true,
+                        By::Both => round % 2 == 1,
+                    };
+                    states[party].store(1, SeqCst);
+                    let choice = select((tx.reserve(), rx.recv()));
+                    let chosen = if is_task { pollster::block_on(choice) } else { choice.wait() };
+                    match chosen {
+                        Sel2::A(permit) => {
+                            states[party].store(2, SeqCst);
+                            let send = permit.unwrap().send(round);
+                            if is_task { pollster::block_on(send) } else { send.wait() }.unwrap();
+                        }
+                        Sel2::B(got) => assert_eq!(got, Ok(round), "a value of another round"),
+                    }
+                    states[party].store(0, SeqCst);
+                }
+            });
+        }
+    });
+}
+
+macro_rules! rounds {
+    ($($name:ident: $ways:ident $by:expr, $parties:literal;)+) => {$(
+        #[test]
+        fn $name() {
+            watched(|progress| run_in_rounds(progress, $ways, $by, $parties, 400));
+        }
+    )+};
+}
+
+rounds! {
+    threads_that_reserve_and_receive_on_one_channel_all_meet: ONE &[By::Thread], 44;
+    tasks_that_reserve_and_receive_on_one_channel_all_meet: ONE &[By::Task], 44;
+    threads_and_tasks_that_reserve_and_receive_on_one_channel_all_meet: ONE &[By::Thread, By::Task, By::Both], 44;
+    four_threads_that_reserve_and_receive_on_one_channel_all_meet: ONE &[By::Thread], 4;
+    threads_that_reserve_and_receive_crosswise_all_meet: ACROSS &[By::Thread], 44;
+    tasks_that_reserve_and_receive_crosswise_all_meet: ACROSS &[By::Task], 44;
+    threads_and_tasks_that_reserve_and_receive_crosswise_all_meet: ACROSS &[By::Thread, By::Task, By::Both], 44;
+    four_threads_that_reserve_and_receive_crosswise_all_meet: ACROSS &[By::Thread], 4;
+}
+
 const ROUNDS: u64 = 20_000;
 const ONE: &[Way] = &[(0, 0)];
 const ACROSS: &[Way] = &[(0, 1), (1, 0)];
@@ -96,15 +168,9 @@ macro_rules! parties {
 }
 
 parties! {
-    threads_that_reserve_and_receive_on_one_channel_go_on: 1 ONE &[By::Thread], 44;
-    tasks_that_reserve_and_receive_on_one_channel_go_on: 1 ONE &[By::Task], 44;
-    threads_and_tasks_that_reserve_and_receive_on_one_channel_go_on: 1 ONE &[By::Thread, By::Task, By::Both], 44;
-    a_few_threads_that_reserve_and_receive_on_one_channel_go_on: 1 ONE &[By::Thread], 4;
-    threads_that_reserve_and_receive_crosswise_on_two_channels_go_on: 2 ACROSS &[By::Thread], 44;
-    tasks_that_reserve_and_receive_crosswise_on_two_channels_go_on: 2 ACROSS &[By::Task], 44;
-    threads_and_tasks_that_reserve_and_receive_crosswise_go_on: 2 ACROSS &[By::Thread, By::Both, By::Task], 44;
-    a_few_threads_that_reserve_and_receive_crosswise_go_on: 2 ACROSS &[By::Thread], 4;
-    threads_that_reserve_and_receive_around_three_channels_go_on: 3 RING &[By::Thread, By::Thread, By::Thread, By::Both], 45;
+    parties_that_reserve_and_receive_on_one_channel_go_on: 1 ONE &[By::Thread, By::Task, By::Both], 44;
+    parties_that_reserve_and_receive_crosswise_go_on: 2 ACROSS &[By::Thread, By::Both, By::Task], 44;
+    parties_that_reserve_and_receive_around_three_channels_go_on: 3 RING &[By::Thread, By::Both], 45;
     parties_that_reserve_and_receive_on_all_of_two_channels_go_on: 2 MIXED &[By::Thread, By::Task, By::Both], 44;
 }
 

@@ -1,9 +1,9 @@
 //! Faults that were once planted and that no test noticed: each has a test here.
 
-use std::future::Future;
+use std::cell::RefCell;
 use std::iter;
 use std::mem;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_core::Stream;
-use handover::{Sel2, Why, never, rendezvous, select};
+use handover::{Sel2, Why, generate, never, rendezvous, select};
 
 use crate::support::{
     Bell, Hook, Moment, Stress, dither, panics, pend, poll_once, poll_with, quiet_panic,
@@ -212,77 +212,42 @@ fn a_select_that_times_out_delivers_what_it_says() {
 
 // ---- a generator whose server is polled elsewhere in the same task
 
-/// Polls two futures of one task, in turn, but only while the task is woken.
-fn run_while_woken<A: Future + Unpin, B: Future + Unpin>(
-    mut first: A,
-    mut second: B,
-) -> (Option<A::Output>, Option<B::Output>) {
-    let (bell, waker) = Bell::new();
-    let (mut a, mut b) = (None, None);
-    let mut is_first_round = true;
-    while mem::take(&mut is_first_round) || bell.rings() > 0 {
-        if b.is_none() {
-            if let Poll::Ready(output) = poll_with(&mut second, &waker) {
-                b = Some(output);
-            }
-        }
-        if a.is_none() {
-            if let Poll::Ready(output) = poll_with(&mut first, &waker) {
-                a = Some(output);
-            }
-        }
-        if a.is_some() && b.is_some() {
-            break;
-        }
-    }
-    (a, b)
-}
-
-/// The routine gives its server to another future of the same task, and goes on or returns: the items go on all the same.
+/// The routine gives its server away, and goes on or returns. Another future of the task sends on it with the same waker: when
+/// the consumer asks for the next item, the task is woken, so that this future is polled again.
 #[test]
 fn a_generator_wakes_the_other_future_of_its_task_that_has_the_server() {
     for returns in [true, false] {
-        watched(move |_| {
-            let passed = std::rc::Rc::new(std::cell::RefCell::new(None));
-            let inner = std::rc::Rc::clone(&passed);
-            let mut items = handover::generate(|server| async move {
-                *inner.borrow_mut() = Some(server);
+        let passed = RefCell::new(None);
+        let mut items = pin!(
+            generate(|server| async {
+                *passed.borrow_mut() = Some(server);
                 if !returns {
                     std::future::pending::<()>().await;
                 }
             })
-            .into_stream();
-            let consume = std::pin::pin!(async {
-                let mut got = Vec::new();
-                while let Some(item) =
-                    std::future::poll_fn(|context| Pin::new(&mut items).poll_next(context)).await
-                {
-                    got.push(item);
-                    if got.len() == 5 {
-                        break;
-                    }
-                }
-                got
-            });
-            let produce = std::pin::pin!(async {
-                // The task is polled until the routine has run.
-                let mut server = std::future::poll_fn(|context| match passed.borrow_mut().take() {
-                    Some(server) => Poll::Ready(server),
-                    None => {
-                        context.waker().wake_by_ref();
-                        Poll::Pending
-                    }
-                })
-                .await;
-                server.send_all(0..5).await.is_ok()
-            });
-            let (got, _) = run_while_woken(consume, produce);
-            assert_eq!(
-                got.as_deref(),
-                Some(&[0, 1, 2, 3, 4][..]),
-                "the task sleeps for ever; the routine returns: {returns}"
+            .into_stream()
+        );
+        let (bell, waker) = Bell::new();
+        let mut context = Context::from_waker(&waker);
+        assert!(items.as_mut().poll_next(&mut context).is_pending());
+        let mut server = passed.borrow_mut().take().expect("the routine has run");
+        for item in 0..5 {
+            let mut send = server.send(item);
+            assert!(poll_with(&mut send, &waker).is_pending());
+            assert!(bell.rings() > 0, "the consumer is told of item {item}");
+            assert_eq!(items.as_mut().poll_next(&mut context), Poll::Ready(Some(item)));
+            bell.rings();
+            assert!(items.as_mut().poll_next(&mut context).is_pending());
+            assert!(
+                bell.rings() > 0,
+                "the task sleeps, and its other future has item {} to send; the routine returns: {returns}",
+                item + 1
             );
-        });
+            assert!(matches!(poll_with(&mut send, &waker), Poll::Ready(Ok(()))));
+        }
+        server.finish();
+        assert!(bell.rings() > 0);
+        assert_eq!(items.as_mut().poll_next(&mut context), Poll::Ready(None));
     }
 }
 
