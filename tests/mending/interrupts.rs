@@ -13,7 +13,7 @@ use std::future::Future;
 use std::mem;
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -192,19 +192,29 @@ impl Ground {
 
     /// A waker that is user code.
     fn hook(&self) -> Arc<Hook> {
-        fn arm(hook: &Weak<Hook>, moment: Moment, call: Call, ground: &Ground) {
-            let Some(strong) = hook.upgrade() else { return };
-            let (hook, ground) = (hook.clone(), ground.clone());
-            strong.set(moment, move || {
-                arm(&hook, moment, call, &ground);
-                ground.call(call);
-            });
-        }
         let hook = Hook::new();
-        arm(&Arc::downgrade(&hook), Moment::Clone, Call::WakerClone, self);
-        arm(&Arc::downgrade(&hook), Moment::Wake, Call::Wake, self);
-        arm(&Arc::downgrade(&hook), Moment::Drop, Call::WakerDrop, self);
+        self.arm(&hook, Moment::Clone, Call::WakerClone);
+        self.arm(&hook, Moment::Wake, Call::Wake);
+        self.arm(&hook, Moment::Drop, Call::WakerDrop);
         hook
+    }
+
+    /// Each such moment of the waker is a call of user code.
+    fn arm(&self, hook: &Arc<Hook>, moment: Moment, call: Call) {
+        let (weak, ground) = (Arc::downgrade(hook), self.clone());
+        hook.set(moment, move || {
+            if let Some(hook) = weak.upgrade() {
+                ground.arm(&hook, moment, call);
+            }
+            ground.call(call);
+        });
+    }
+
+    /// The test drops a waker of its own: this is no call.
+    fn drop_own(&self, hook: &Arc<Hook>, waker: Waker) {
+        hook.set(Moment::Drop, || {});
+        drop(waker);
+        self.arm(hook, Moment::Drop, Call::WakerDrop);
     }
 
     /// The caller goes on after a panic.
@@ -225,13 +235,9 @@ impl Ground {
         self.0.lock().unwrap().lets_go = false;
     }
 
-    /// An operation is passed on to one of its methods. A waker that is dropped takes no value with it; any other panic may.
+    /// An operation is passed on to a method that waits, or may wake others: a panic that comes out of it may take the value along.
     fn pass_on<R>(&self, f: impl FnOnce() -> R) -> Option<R> {
-        {
-            let mut state = self.0.lock().unwrap();
-            let armed = state.mode.armed;
-            state.passes_on = armed.is_some_and(|(call, ..)| call != Call::WakerDrop);
-        }
+        self.0.lock().unwrap().passes_on = true;
         let result = self.act(f);
         self.0.lock().unwrap().passes_on = false;
         result
@@ -289,6 +295,7 @@ impl Ground {
             hooks.iter().map(|two| [0, 1].map(|at: usize| two[at].waker())).collect();
         let (mut polls, mut is_due) = (vec![0; parties.len()], vec![true; parties.len()]);
         let mut is_done = vec![false; parties.len()];
+        let mut has_panicked = vec![false; parties.len()];
         let mut since = Instant::now();
         while is_done.iter().any(|done| !done) {
             let mut has_moved = false;
@@ -309,6 +316,11 @@ impl Ground {
                 match self.act(|| parties[at].1(waker)) {
                     Some(Poll::Ready(())) => is_done[at] = true,
                     Some(Poll::Pending) => {}
+                    // Its owner polls it again. There is one panic in a run, so that it does not panic a second time.
+                    None if mem::replace(&mut has_panicked[at], true) => {
+                        self.wrong(format!("{} panics again", parties[at].0));
+                        is_done[at] = true;
+                    }
                     None => is_due[at] = true,
                 }
             }
@@ -325,10 +337,10 @@ impl Ground {
                 thread::yield_now();
             }
         }
-        // The wakers that are left are dropped without a trap: these calls are the test's own.
-        hooks.iter().flatten().for_each(|hook| hook.set(Moment::Drop, || {}));
-        for waker in wakers.into_iter().flatten() {
-            self.act(|| drop(waker));
+        for (hooks, wakers) in hooks.iter().zip(wakers) {
+            for (hook, waker) in hooks.iter().zip(wakers) {
+                self.drop_own(hook, waker);
+            }
         }
     }
 
@@ -393,10 +405,9 @@ impl Drop for Items {
 /// Polls once with a waker that is user code.
 fn poke<F: Future + Unpin>(g: &Ground, op: &mut F) -> Option<Poll<F::Output>> {
     let hook = g.hook();
-    let polled = g.act(|| {
-        let waker = hook.waker();
-        poll_with(op, &waker)
-    });
+    let waker = hook.waker();
+    let polled = g.act(|| poll_with(op, &waker));
+    g.drop_own(&hook, waker);
     // As its executor would.
     match polled {
         None => g.act(|| poll_once(op)),
@@ -475,7 +486,7 @@ scenarios! {
         let (tx, _rx) = rendezvous();
         let mut send = tx.send(g.value());
         poke(g, &mut send);
-        if let Some(sent) = g.pass_on(|| send.now()) {
+        if let Some(sent) = g.act(|| send.now()) {
             g.sent(0, sent);
         }
     }
@@ -615,13 +626,12 @@ scenarios! {
         let (tx, rx) = rendezvous();
         let mut send = tx.send_all(g.items(3));
         let mut values = rx.stream();
-        let tx = RefCell::new(Some(&tx));
         g.meet(vec![
             party("send_all", &mut send, |sent| {
                 if let Err(error) = sent {
                     error.into_rest().for_each(|value| g.back(value));
                 }
-                tx.borrow_mut().take().map(|tx| tx.close());
+                g.act(|| tx.close());
             }),
             ("stream", Box::new(|waker| loop {
                 match Pin::new(&mut values).poll_next(&mut Context::from_waker(waker)) {
@@ -903,7 +913,7 @@ scenarios! {
         }
         let mut answer = server.exchange(g.value());
         poke(g, &mut answer);
-        if let Some(sent) = g.pass_on(|| answer.now()) {
+        if let Some(sent) = g.act(|| answer.now()) {
             g.sent(3, sent);
         }
     }
@@ -1055,24 +1065,26 @@ scenarios! {
             g.sent(1, sent);
         }
     }
-    a_select_of_both_ends_of_other_channels(g) {
+    a_select_of_two_kinds_of_sends(g) {
         let ((mut server, mut client), (mut writer, mut reader)) = (simplex(), stream());
         let quiet = never::<u8>();
-        let mut recv = client.recv();
-        poke(g, &mut recv);
-        let mut choice = select((server.send(g.value()), writer.send(g.value()), quiet.recv()));
+        // A client waits, too, but it does not look.
+        poke(g, &mut client.recv());
+        let (mut send, mut write) = (server.send(g.value()), writer.send(g.value()));
+        let mut choice = select((&mut send, &mut write, quiet.recv())).biased();
         let mut read = reader.recv();
-        // The item of the server may be taken, and the one of the writer then be the arm that is done.
         g.meet(vec![
             party("select", &mut choice, |chosen| match chosen {
-                Sel3::A(sent) => g.sent(0, sent),
                 Sel3::B(sent) => g.sent(1, sent),
-                Sel3::C(_) => g.wrong("the quiet arm"),
+                _ => g.wrong("an arm that nobody took"),
             }),
             party("read", &mut read, |got| g.received(got)),
-            party("recv", &mut recv, |got| g.received(got)),
         ]);
         g.let_go(choice);
+        match g.act(|| send.reclaim()) {
+            Some(Some(value)) => g.back(value),
+            _ => g.wrong("nothing to reclaim"),
+        }
     }
 
     // ---- producers
@@ -1180,4 +1192,119 @@ interrupt! {
     an_iterator_whose_next_panics_loses_nothing_that_it_made: Next;
     an_iterator_whose_size_hint_panics_loses_nothing: SizeHint;
     an_iterator_whose_drop_panics_loses_nothing: ItemsDrop;
+}
+
+// ---- a loop over arms that one panic breaks off
+
+/// While a select looks through its arms, a receiver comes for each of its sends, and passes its offer over. When the look is over, the
+/// select puts all offers back, although the waker of one of the receivers panics then: each channel's offer stands again.
+#[test]
+fn a_select_puts_all_its_offers_back_although_a_waker_panics() {
+    let mut wrong = Vec::new();
+    for panicking in 0..3 {
+        for payload in [Payload::Plain, Payload::Bomb] {
+            for polls_again in [false, true] {
+                let case = format!("{panicking}, {payload:?}, polls again: {polls_again}");
+                // The waker of the select outlives the test.
+                let all: &'static [_; 3] = Box::leak(Box::new([(); 3].map(|()| rendezvous::<u8>())));
+                let quiet = never::<u8>();
+                let hooks: [_; 3] = std::array::from_fn(|_| Hook::new());
+                let receives: Arc<Mutex<Vec<_>>> =
+                    Arc::new(Mutex::new(all.iter().map(|(_, rx)| rx.recv()).collect()));
+                let mut choice = select((
+                    all[0].0.send(0),
+                    all[1].0.send(1),
+                    all[2].0.send(2),
+                    quiet.recv(),
+                ))
+                .biased();
+
+                // The fourth copy of the select's waker is for the last arm: then all three offers stand.
+                let chooser = Hook::new();
+                let arrive = {
+                    let (receives, hooks) = (Arc::clone(&receives), hooks.clone());
+                    move || {
+                        for (recv, hook) in receives.lock().unwrap().iter_mut().zip(&hooks) {
+                            assert!(poll_with(recv, &hook.waker()).is_pending());
+                        }
+                    }
+                };
+                fn at_copy(hook: &Arc<Hook>, n: usize, run: Box<dyn FnOnce() + Send>) {
+                    let again = Arc::clone(hook);
+                    hook.set(Moment::Clone, move || match n {
+                        1 => run(),
+                        n => at_copy(&again, n - 1, run),
+                    });
+                }
+                at_copy(&chooser, 4, Box::new(arrive));
+                hooks[panicking].set(Moment::Wake, move || match payload {
+                    Payload::Plain => panic::resume_unwind(Box::new("on purpose")),
+                    Payload::Bomb => panic::resume_unwind(Box::new(Bomb)),
+                });
+                let waker = chooser.waker();
+                let mut poll = || match panic::catch_unwind(AssertUnwindSafe(|| {
+                    poll_with(&mut choice, &waker).is_ready()
+                })) {
+                    Ok(is_ready) => is_ready,
+                    Err(payload) => {
+                        mem::forget(payload);
+                        false
+                    }
+                };
+                assert!(!poll(), "{case}: nothing was taken yet");
+                assert!(!chooser.is_set(Moment::Clone), "{case}: the receivers have come");
+                if polls_again {
+                    assert!(!poll(), "{case}: nothing was taken yet");
+                }
+                // Every receiver is woken by the offer that stands for it. Whichever looks first takes its own.
+                let asleep: Vec<_> =
+                    (0..3).filter(|&at| hooks[at].bell.rings() == 0).collect();
+                if !asleep.is_empty() {
+                    wrong.push(format!("{case}: receivers {asleep:?} sleep beside an offer"));
+                    continue;
+                }
+                let first = (panicking + 1) % 3;
+                let got = poll_once(&mut receives.lock().unwrap()[first]);
+                if got != Poll::Ready(Ok(first as u8)) {
+                    wrong.push(format!("{case}: receiver {first} does not meet the select"));
+                } else if !poll() {
+                    wrong.push(format!("{case}: the select does not know that it was taken"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The end of a channel wakes all that wait, although each of their wakers panics.
+#[test]
+fn the_end_wakes_all_although_each_waker_panics() {
+    for payload in [Payload::Plain, Payload::Bomb] {
+        let (tx, rx) = rendezvous::<u8>();
+        let hooks: Vec<_> = (0..12).map(|_| Hook::new()).collect();
+        let quiet = never::<u8>();
+        let mut sends: Vec<_> = (0..3).map(|n| tx.send(n)).collect();
+        let mut reserves: Vec<_> = (0..3).map(|_| tx.reserve()).collect();
+        let mut watchers: Vec<_> = (0..3).map(|_| rx.closed()).collect();
+        let mut choices: Vec<_> = (0..3).map(|n| select((tx.send(n), quiet.recv()))).collect();
+        let wakers: Vec<_> = hooks.iter().map(Hook::waker).collect();
+        for n in 0..3 {
+            assert!(poll_with(&mut sends[n], &wakers[n]).is_pending());
+            assert!(poll_with(&mut reserves[n], &wakers[3 + n]).is_pending());
+            assert!(poll_with(&mut watchers[n], &wakers[6 + n]).is_pending());
+            assert!(poll_with(&mut choices[n], &wakers[9 + n]).is_pending());
+        }
+        for hook in &hooks {
+            hook.set(Moment::Wake, move || match payload {
+                Payload::Plain => panic::resume_unwind(Box::new("on purpose")),
+                Payload::Bomb => panic::resume_unwind(Box::new(Bomb)),
+            });
+        }
+        if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| rx.close())) {
+            mem::forget(payload);
+        }
+        let asleep: Vec<_> = (0..12).filter(|&at| hooks[at].bell.rings() == 0).collect();
+        assert!(asleep.is_empty(), "{payload:?}: {asleep:?} sleep after the end");
+        assert!(tx.is_closed());
+    }
 }
