@@ -353,3 +353,42 @@ fn a_waiting_thread_is_kept_by_each_kept_receive_once_at_the_most() {
         assert!(beside <= most, "{beside:?}, without kept receives {alone:?}");
     });
 }
+
+/// Two offers are delayed by two kept receives, a thread waits, and behind it a thread in a select. A send that does not wait gives
+/// the first offer to the thread; whatever begins to wait then passes the other one on to the select.
+#[test]
+fn a_thread_in_a_select_gets_what_a_send_at_once_has_left() {
+    watched(|progress| {
+        for newcomer in ["closed", "send"] {
+            for _ in 0..20 {
+                progress.doing(newcomer);
+                let (tx, rx) = rendezvous();
+                let quiet = never::<u8>();
+                let mut kept = [rx.recv(), rx.recv()];
+                kept.iter_mut().for_each(pend);
+                thread::scope(|scope| {
+                    let first = scope.spawn(|| rx.recv().wait());
+                    while tx.stats().waiting_receivers < 3 {
+                        thread::yield_now();
+                    }
+                    let second = scope.spawn(|| select((rx.recv(), quiet.recv())).wait());
+                    while tx.stats().waiting_receivers < 4 {
+                        thread::yield_now();
+                    }
+                    // Only what it does when it sleeps is looked at here; it is right at any other time, too.
+                    thread::sleep(Duration::from_millis(1));
+                    let mut sends = [tx.send(1), tx.send(2)];
+                    sends.iter_mut().for_each(|send| _ = poll_once(send));
+                    _ = tx.send(3).now();
+                    let (mut closed, mut send) = (tx.closed(), tx.send(4));
+                    match newcomer {
+                        "closed" => _ = poll_once(&mut closed),
+                        _ => _ = poll_once(&mut send),
+                    }
+                    assert!(first.join().unwrap().is_ok());
+                    assert!(matches!(second.join().unwrap(), Sel2::A(Ok(_))));
+                });
+            }
+        }
+    });
+}
