@@ -30,7 +30,6 @@ fn usage() -> Option<(u64, Duration)> {
 
 type Ends = (Sender<u8>, Receiver<u8>);
 
-
 /// Polls once, and keeps it if it waits.
 fn keep<'a, F: Future + Unpin + 'a>(mut future: F, kept: &mut Vec<Box<dyn FnOnce() + 'a>>)
 where

@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 use handover::{
-    RecvError, Sel2, Sel3, SendError, duplex, generate, never, produce, rendezvous, select, simplex,
-    stream,
+    RecvError, Sel2, Sel3, SendError, duplex, generate, never, produce, rendezvous, select,
+    simplex, stream,
 };
 
 use crate::support::{Hook, Moment, poll_once, poll_with};
@@ -1136,7 +1136,8 @@ fn interrupt_each(call: Call) {
     watched(move |progress| {
         let (mut runs, mut wrong) = (0, Vec::new());
         for (name, scenario) in SCENARIOS {
-            for (backward, changes) in [(false, false), (true, false), (false, true), (true, true)] {
+            for (backward, changes) in [(false, false), (true, false), (false, true), (true, true)]
+            {
                 let run = |armed| {
                     progress.doing(format!("{name}, {armed:?}"));
                     let ground = Ground::new(Mode { armed, backward, changes });
@@ -1158,7 +1159,9 @@ fn interrupt_each(call: Call) {
                                 if backward { ", backward" } else { "" },
                                 if changes { ", new wakers" } else { "" }
                             );
-                            wrong.push(format!("{name}, {call:?} {at}, {payload:?}{way}: {faults:?}"));
+                            wrong.push(format!(
+                                "{name}, {call:?} {at}, {payload:?}{way}: {faults:?}"
+                            ));
                         }
                     }
                 }
@@ -1206,18 +1209,15 @@ fn a_select_puts_all_its_offers_back_although_a_waker_panics() {
             for polls_again in [false, true] {
                 let case = format!("{panicking}, {payload:?}, polls again: {polls_again}");
                 // The waker of the select outlives the test.
-                let all: &'static [_; 3] = Box::leak(Box::new([(); 3].map(|()| rendezvous::<u8>())));
+                let all: &'static [_; 3] =
+                    Box::leak(Box::new([(); 3].map(|()| rendezvous::<u8>())));
                 let quiet = never::<u8>();
                 let hooks: [_; 3] = std::array::from_fn(|_| Hook::new());
                 let receives: Arc<Mutex<Vec<_>>> =
                     Arc::new(Mutex::new(all.iter().map(|(_, rx)| rx.recv()).collect()));
-                let mut choice = select((
-                    all[0].0.send(0),
-                    all[1].0.send(1),
-                    all[2].0.send(2),
-                    quiet.recv(),
-                ))
-                .biased();
+                let mut choice =
+                    select((all[0].0.send(0), all[1].0.send(1), all[2].0.send(2), quiet.recv()))
+                        .biased();
 
                 // The fourth copy of the select's waker is for the last arm: then all three offers stand.
                 let chooser = Hook::new();
@@ -1257,8 +1257,7 @@ fn a_select_puts_all_its_offers_back_although_a_waker_panics() {
                     assert!(!poll(), "{case}: nothing was taken yet");
                 }
                 // Every receiver is woken by the offer that stands for it. Whichever looks first takes its own.
-                let asleep: Vec<_> =
-                    (0..3).filter(|&at| hooks[at].bell.rings() == 0).collect();
+                let asleep: Vec<_> = (0..3).filter(|&at| hooks[at].bell.rings() == 0).collect();
                 if !asleep.is_empty() {
                     wrong.push(format!("{case}: receivers {asleep:?} sleep beside an offer"));
                     continue;

@@ -27,9 +27,7 @@ fn forms_of_receiving(rx: &Receiver<u64>) -> Vec<(&'static str, Kept<'_>)> {
         ("recv", Box::new(move |waker| poll_with(&mut recv, waker).map(Result::ok))),
         (
             "a stream",
-            Box::new(move |waker| {
-                Pin::new(&mut stream).poll_next(&mut Context::from_waker(waker))
-            }),
+            Box::new(move |waker| Pin::new(&mut stream).poll_next(&mut Context::from_waker(waker))),
         ),
         (
             "an owned stream",
@@ -212,7 +210,8 @@ fn a_kept_receive_that_is_polled_again_has_its_turn_again() {
         // Both look, and find nothing.
         assert!(poll_with(&mut second, &second_waker).is_pending(), "{withdrawal}");
         assert!(poll_with(&mut first, &first_waker).is_pending(), "{withdrawal}");
-        (first_bell.rings(), second_bell.rings());
+        first_bell.rings();
+        second_bell.rings();
         let mut send = tx.send(5);
         pend(&mut send);
         assert_eq!(first_bell.rings(), 1, "{withdrawal}: it came first");
@@ -223,7 +222,8 @@ fn a_kept_receive_that_is_polled_again_has_its_turn_again() {
 /// What begins to wait while an offer is delayed.
 #[test]
 fn whatever_begins_to_wait_passes_a_delayed_offer_on_at_once() {
-    let names = ["recv", "send", "send_all", "reserve", "closed", "closed of the receivers", "select"];
+    let names =
+        ["recv", "send", "send_all", "reserve", "closed", "closed of the receivers", "select"];
     let mut wrong = Vec::new();
     for name in names {
         let (tx, rx) = rendezvous();
@@ -253,8 +253,9 @@ fn whatever_begins_to_wait_passes_a_delayed_offer_on_at_once() {
             "closed of the receivers" => poll_once(&mut left).is_ready(),
             _ => matches!(poll_once(&mut choice), Poll::Ready(Sel2::A(Ok(1)))),
         };
-        let live_has_it =
-            !newcomer_has_it && bell.rings() > 0 && poll_with(&mut live, &waker) == Poll::Ready(Ok(1));
+        let live_has_it = !newcomer_has_it
+            && bell.rings() > 0
+            && poll_with(&mut live, &waker) == Poll::Ready(Ok(1));
         if !newcomer_has_it && !live_has_it {
             wrong.push(name);
         }

@@ -1,7 +1,7 @@
 //! Parties that want a permit and to receive, at once: none keeps a permit while its own receive belongs to somebody else's.
 
-use std::sync::{Arc, Barrier};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Barrier};
 use std::task::Poll;
 use std::thread;
 

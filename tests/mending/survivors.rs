@@ -54,8 +54,7 @@ fn a_send_whose_value_is_taken_during_the_last_look_of_now_says_ok() {
             move || {
                 // The first copy is for the offer, the second one for the other arm.
                 let mut receiver = receiver.lock().unwrap();
-                let polled =
-                    Pin::new(&mut *receiver).poll_next(&mut Context::from_waker(&its));
+                let polled = Pin::new(&mut *receiver).poll_next(&mut Context::from_waker(&its));
                 assert!(polled.is_pending());
                 drop(receiver);
                 quiet_panic();
@@ -191,7 +190,7 @@ fn a_select_that_times_out_delivers_what_it_says() {
         let mut sent = 0;
         thread::scope(|scope| {
             scope.spawn(|| {
-                while let Ok(_) = rx.recv().wait() {
+                while rx.recv().wait().is_ok() {
                     received.fetch_add(1, SeqCst);
                 }
             });

@@ -55,18 +55,17 @@ pub(crate) fn watched(test: impl FnOnce(&Progress) + Send + 'static) {
     });
     let runner = runner.unwrap();
     let (mut last, mut since) = (0, Instant::now());
-    loop {
-        match finished.recv_timeout(Duration::from_millis(100)) {
-            Err(RecvTimeoutError::Timeout) => {}
-            _ => break,
-        }
+    while finished.recv_timeout(Duration::from_millis(100)) == Err(RecvTimeoutError::Timeout) {
         let steps = progress.steps.load(SeqCst);
         if steps != last {
             (last, since) = (steps, Instant::now());
         } else if since.elapsed() > patience() {
             let state = progress.state.lock().unwrap().as_ref().map(|state| state());
             let doing = progress.doing.lock().unwrap().clone();
-            panic!("no progress for {:?} in {doing} after {steps} steps: {state:?}", since.elapsed());
+            panic!(
+                "no progress for {:?} in {doing} after {steps} steps: {state:?}",
+                since.elapsed()
+            );
         }
     }
     if let Err(panic) = runner.join() {
