@@ -4,12 +4,12 @@
 //! it stands. An entry that comes back between others goes into a heap beside its list, so that each way back costs the same, whatever
 //! the order and the number of those that wait. This is pure bookkeeping: no locks, no wakers.
 //!
-//! | an entry is ...        | `list`      | `prev`            | `next`          |
-//! |------------------------|-------------|-------------------|-----------------|
-//! | free                   | `NONE`      | -                 | the next free   |
-//! | in no list             | `NONE`      | -                 | -               |
-//! | linked into a list     | the list    | its neighbour     | its neighbour   |
-//! | back, in a list's heap | list + `BACK` | its place in the heap | -           |
+//! | an entry is ...        | `list`        | `prev`                        | `next`           | `child`         |
+//! |------------------------|---------------|-------------------------------|------------------|-----------------|
+//! | free                   | `NONE`        | -                             | the next free    | -               |
+//! | in no list             | `NONE`        | -                             | -                | -               |
+//! | linked into a list     | the list      | its neighbour                 | its neighbour    | -               |
+//! | back, in a list's heap | list + `BACK` | the sibling before, or parent | the sibling next | its first child |
 
 /// No entry.
 const NIL: u32 = u32::MAX;
@@ -39,6 +39,7 @@ struct Entry<W> {
     list: u8,
     prev: u32,
     next: u32,
+    child: u32,
     waiter: Option<W>,
 }
 
@@ -46,11 +47,13 @@ struct Entry<W> {
 struct List {
     head: u32,
     tail: u32,
+    /// The heap of the entries that came back between others; the lowest serial is on top.
+    back: u32,
     len: u32,
 }
 
 impl List {
-    const EMPTY: Self = Self { head: NIL, tail: NIL, len: 0 };
+    const EMPTY: Self = Self { head: NIL, tail: NIL, back: NIL, len: 0 };
 }
 
 // In this order: what changes rarely first.
@@ -62,14 +65,12 @@ pub(super) struct WaitQueue<W, const LISTS: usize> {
     free: u32,
     used: u32,
     lists: [List; LISTS],
-    /// For each list a binary heap of the entries that came back between others; the lowest serial is on top.
-    back: Option<Box<[Vec<u32>; LISTS]>>,
 }
 
 impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
     pub(super) const fn new() -> Self {
         let lists = [List::EMPTY; LISTS];
-        Self { entries: Vec::new(), serial: MIDDLE, free: NIL, used: 0, lists, back: None }
+        Self { entries: Vec::new(), serial: MIDDLE, free: NIL, used: 0, lists }
     }
 
     /// How many entries a list has.
@@ -88,21 +89,18 @@ impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
         Ticket { index, serial: self.entries[index as usize].serial }
     }
 
-    #[inline]
-    fn heap(&self, list: u8) -> &[u32] {
-        self.back.as_ref().map_or(&[], |back| &back[list as usize])
-    }
-
     /// The first entry of a list.
     #[inline]
     pub(super) fn first(&self, list: u8) -> Option<Ticket> {
-        let head = self.lists[list as usize].head;
-        let linked = (head != NIL).then(|| self.ticket(head));
-        if self.back.is_none() {
-            return linked;
-        }
-        let back = self.heap(list).first().map(|&index| self.ticket(index));
-        linked.into_iter().chain(back).min_by_key(|ticket| ticket.serial)
+        let List { head, back, .. } = self.lists[list as usize];
+        let first = if back == NIL {
+            head
+        } else if head == NIL || self.ticket(back).serial < self.ticket(head).serial {
+            back
+        } else {
+            head
+        };
+        (first != NIL).then(|| self.ticket(first))
     }
 
     /// The first entry of a list that fits. If it is not the first of all, each entry before it costs a step, and each that came back
@@ -119,7 +117,9 @@ impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
             linked = self.entries[linked as usize].next;
         }
         let linked = (linked != NIL).then_some(linked);
-        let back = self.heap(list).iter().copied().filter(|&index| does_fit(index));
+        let is_back = |index: &u32| self.entries[*index as usize].list == list + BACK;
+        let all = if self.lists[list as usize].back == NIL { 0 } else { self.entries.len() as u32 };
+        let back = (0..all).filter(is_back).filter(|&index| does_fit(index));
         let found = linked.into_iter().chain(back).map(|index| self.ticket(index));
         found.min_by_key(|ticket| ticket.serial)
     }
@@ -164,7 +164,8 @@ impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
 
     #[inline]
     fn insert_as(&mut self, waiter: W, serial: u64) -> Ticket {
-        let entry = Entry { serial, list: NONE, prev: NIL, next: NIL, waiter: Some(waiter) };
+        let (prev, next, child) = (NIL, NIL, NIL);
+        let entry = Entry { serial, list: NONE, prev, next, child, waiter: Some(waiter) };
         self.used += 1;
         let index = self.free;
         if index == NIL {
@@ -190,7 +191,8 @@ impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
         self.link_after(NIL, ticket.index, list);
     }
 
-    /// Puts an entry that is in no list back to where it stood. Between others that costs as many steps as their number has bits.
+    /// Puts an entry that is in no list back to where it stood. Between others it costs one step now, and as many as their number has
+    /// bits when it leaves (taken together, by the heap).
     pub(super) fn put_back(&mut self, ticket: Ticket, list: u8) {
         let List { head, tail, .. } = self.lists[list as usize];
         if head == NIL || self.ticket(tail).serial < ticket.serial {
@@ -198,7 +200,7 @@ impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
         } else if ticket.serial < self.ticket(head).serial {
             self.push_front(ticket, list);
         } else {
-            self.push_heap(ticket, list);
+            self.push_heap(ticket.index, list);
         }
     }
 
@@ -237,7 +239,7 @@ impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
         }
         entry.list = NONE;
         if list >= BACK {
-            self.remove_from_heap(prev, list - BACK);
+            self.remove_from_heap(ticket.index, list - BACK);
             return;
         }
         let ends = &mut self.lists[list as usize];
@@ -280,73 +282,79 @@ impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
         self.free = NIL;
         if self.entries.capacity() > LARGE {
             self.entries.shrink_to(SMALL);
-            self.back = None;
         }
     }
 }
 
-/// The heaps of the entries that came back between others.
+/// The heaps (pairing heaps) of the entries that came back between others.
 impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
     #[cold]
-    fn push_heap(&mut self, ticket: Ticket, list: u8) {
-        let heap = &mut self.back.get_or_insert_with(|| Box::new([(); LISTS].map(|()| Vec::new())))
-            [list as usize];
-        heap.push(ticket.index);
-        let last = heap.len() - 1;
-        self.entries[ticket.index as usize].list = list + BACK;
+    fn push_heap(&mut self, index: u32, list: u8) {
+        let entry = &mut self.entries[index as usize];
+        (entry.list, entry.prev, entry.next, entry.child) = (list + BACK, NIL, NIL, NIL);
         self.lists[list as usize].len += 1;
-        self.sift_up(last, list);
+        self.lists[list as usize].back = self.merge(self.lists[list as usize].back, index);
     }
 
     #[cold]
-    fn remove_from_heap(&mut self, at: u32, list: u8) {
+    fn remove_from_heap(&mut self, index: u32, list: u8) {
         self.lists[list as usize].len -= 1;
-        let Some(back) = &mut self.back else { return };
-        let heap = &mut back[list as usize];
-        heap.swap_remove(at as usize);
-        if (at as usize) < heap.len() {
-            self.sift_down(at as usize, list);
-            self.sift_up(at as usize, list);
-        }
-    }
-
-    /// Puts an entry into a place of the heap.
-    fn place(&mut self, index: u32, at: usize, list: u8) {
-        if let Some(back) = &mut self.back {
-            back[list as usize][at] = index;
-        }
-        self.entries[index as usize].prev = at as u32;
-    }
-
-    fn sift_up(&mut self, mut at: usize, list: u8) {
-        let index = self.heap(list)[at];
-        while at > 0 {
-            let above = self.heap(list)[(at - 1) / 2];
-            if self.ticket(above).serial < self.ticket(index).serial {
-                break;
+        let Entry { prev, next, child, .. } = self.entries[index as usize];
+        let below = self.combine(child);
+        let root = self.lists[list as usize].back;
+        self.lists[list as usize].back = if index == root {
+            below
+        } else {
+            if self.entries[prev as usize].child == index {
+                self.entries[prev as usize].child = next;
+            } else {
+                self.entries[prev as usize].next = next;
             }
-            self.place(above, at, list);
-            at = (at - 1) / 2;
-        }
-        self.place(index, at, list);
+            if next != NIL {
+                self.entries[next as usize].prev = prev;
+            }
+            self.merge(root, below)
+        };
     }
 
-    fn sift_down(&mut self, mut at: usize, list: u8) {
-        let index = self.heap(list)[at];
-        loop {
-            let below =
-                [2 * at + 1, 2 * at + 2].into_iter().filter(|&at| at < self.heap(list).len());
-            let Some(least) = below.min_by_key(|&at| self.ticket(self.heap(list)[at]).serial)
-            else {
-                break;
-            };
-            if self.ticket(self.heap(list)[least]).serial > self.ticket(index).serial {
-                break;
-            }
-            self.place(self.heap(list)[least], at, list);
-            at = least;
+    /// Makes one heap of two: the one with the higher serial on top becomes the first child of the other.
+    fn merge(&mut self, a: u32, b: u32) -> u32 {
+        if a == NIL || b == NIL {
+            return if a == NIL { b } else { a };
         }
-        self.place(index, at, list);
+        let is_a_first = self.entries[a as usize].serial < self.entries[b as usize].serial;
+        let (root, below) = if is_a_first { (a, b) } else { (b, a) };
+        let sibling = self.entries[root as usize].child;
+        if sibling != NIL {
+            self.entries[sibling as usize].prev = below;
+        }
+        (self.entries[below as usize].prev, self.entries[below as usize].next) = (root, sibling);
+        let entry = &mut self.entries[root as usize];
+        (entry.prev, entry.next, entry.child) = (NIL, NIL, below);
+        root
+    }
+
+    /// Makes one heap of siblings: in pairs, then all pairs.
+    fn combine(&mut self, first: u32) -> u32 {
+        let (mut at, mut pairs) = (first, NIL);
+        while at != NIL {
+            let second = self.entries[at as usize].next;
+            let after = if second == NIL { NIL } else { self.entries[second as usize].next };
+            let pair = self.merge(at, second);
+            self.entries[pair as usize].next = pairs;
+            pairs = pair;
+            at = after;
+        }
+        let mut root = NIL;
+        while pairs != NIL {
+            let after = self.entries[pairs as usize].next;
+            root = self.merge(root, pairs);
+            pairs = after;
+        }
+        if root != NIL {
+            (self.entries[root as usize].prev, self.entries[root as usize].next) = (NIL, NIL);
+        }
+        root
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::Receiver;
 use super::channel::{Core, Place, RECEIVERS};
 use super::queue::Ticket;
-use super::state::Outcome;
+use super::state::{MANY_UNRESPONSIVE, Outcome};
 use crate::drive;
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
@@ -60,8 +60,11 @@ impl<T, C: Deref<Target = Core<T>>> Waiter for PatientPlace<C> {
 }
 
 /// How long a thread leaves an offer to tasks that were notified of it: far longer than a task takes to be polled, and short for a
-/// thread behind a task that is never polled again. It is halved for each task that has proved to be unresponsive.
-const PATIENCE: Duration = Duration::from_millis(1);
+/// thread behind a task that is never polled again. It is halved for each task that has proved to be unresponsive, and soon nothing.
+fn patience(unresponsive: u32) -> Duration {
+    const PATIENCE: Duration = Duration::from_millis(1);
+    if unresponsive < MANY_UNRESPONSIVE { PATIENCE / (1 << unresponsive) } else { Duration::ZERO }
+}
 
 impl<T, C: Deref<Target = Core<T>>> TakeStep<C> {
     pub(super) const fn new(core: C) -> Self {
@@ -103,8 +106,7 @@ impl<T, C: Deref<Target = Core<T>>> Step for TakeStep<C> {
             outcome => {
                 self.is_registered |= attempt.waker.is_some();
                 if let Outcome::Recheck(unresponsive) = outcome {
-                    let patience = PATIENCE / (1 << unresponsive.min(10));
-                    recheck_at.get_or_insert_with(|| Instant::now() + patience);
+                    recheck_at.get_or_insert_with(|| Instant::now() + patience(unresponsive));
                 } else {
                     *recheck_at = None;
                 }

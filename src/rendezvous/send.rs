@@ -74,11 +74,11 @@ impl<'a, T> Sending<'a, T> {
         attempt: Attempt<'_>,
     ) -> Poll<Result<(), Why>> {
         let core = self.place.core;
-        if attempt.may_enqueue {
-            self.at = At::New; // A probing attempt keeps the permit.
-        }
         let (value, at, version) = (&mut self.value, &mut self.at, &mut self.place.version);
         let outcome = core.attempt::<_, false>(attempt.waker, false, |state, wakes| {
+            if attempt.may_enqueue {
+                *at = At::New; // A probing attempt keeps the permit.
+            }
             let outcome = state.offer(value, permit, attempt, wakes);
             if let Outcome::Queued(ticket) = outcome {
                 *version = Some(core.senders.start(ticket.index, ticket.serial));

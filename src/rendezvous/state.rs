@@ -64,6 +64,9 @@ const RESERVES: u8 = 1;
 const THREADS: u8 = 0;
 const TASKS: u8 = 1;
 
+/// Where so many tasks have proved to be unresponsive, threads leave nothing to notified tasks any more.
+pub(super) const MANY_UNRESPONSIVE: u32 = 4;
+
 /// What an attempt has come to.
 #[derive(Debug)]
 pub(super) enum Outcome<R> {

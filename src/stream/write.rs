@@ -9,6 +9,7 @@ use super::leftover::BoxIter;
 use super::{Answer, Request, StreamMessage, Want, Writer, WriterHalf};
 use crate::error::{RecvError, Rest, SendError, Why, WriteError};
 use crate::operation::Op;
+use crate::panics::FirstPanic;
 use crate::slot::{Message, Outgoing, SlotState};
 use crate::step::{Attempt, ReclaimStep, SelectStep, Step};
 
@@ -55,7 +56,12 @@ impl<I: Iterator> WriteProgress<I> {
                 self.was_taken = true;
                 self.look_ahead_at_end();
             } else if self.items.is_none() && self.made.is_none() {
-                return Poll::Ready(Ok(()));
+                match writer.take_some() {
+                    Some(batch) => {
+                        self.answer = Outgoing::new(Message::Answer(Answer::Batch(batch)))
+                    }
+                    None => return Poll::Ready(Ok(())),
+                }
             } else {
                 ready!(writer.until_asked(attempt))?;
                 if let Some(answer) = self.fill(writer) {
@@ -112,9 +118,16 @@ impl<I: Iterator> WriteProgress<I> {
 
     /// Makes the next item already if the iterator says that there is none: it may be wrong, and then the item waits for a request.
     fn look_ahead_at_end(&mut self) {
-        if self.items.as_ref().is_some_and(|items| items.size_hint().1 == Some(0)) {
-            self.made = self.next();
+        let mut panic = FirstPanic::default();
+        let looked = panic.run(|| {
+            if self.items.as_ref().is_some_and(|items| items.size_hint().1 == Some(0)) {
+                self.made = self.next();
+            }
+        });
+        if looked.is_none() {
+            panic.run(|| self.items = None); // It panicked, and is not asked again.
         }
+        panic.resume();
     }
 
     #[inline]
@@ -218,6 +231,12 @@ impl<T> Writer<T> {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// The items of the batch, if the request is for what one write brings. There are some only if the iterator's destructor panicked.
+    fn take_some(&mut self) -> Option<Vec<T>> {
+        let request = self.request.as_mut().filter(|request| matches!(request.want, Want::UpTo(_)));
+        request.filter(|request| !request.batch.is_empty()).map(Request::take_batch)
     }
 
     /// The items of the batch that a request has begun.

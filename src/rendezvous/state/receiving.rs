@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::{OFFERS, Outcome, Role, State, WaitingReceiver, select_id};
+use super::{MANY_UNRESPONSIVE, OFFERS, Outcome, Role, State, WaitingReceiver, select_id};
 use crate::claim::ArmRef;
 use crate::rendezvous::queue::Ticket;
 use crate::rendezvous::wakes::WakeList;
@@ -122,7 +122,7 @@ impl<T> State<T> {
             let is_thread = attempt.waiter.is_some_and(|kind| kind != WaiterKind::Task);
             let is_left_to_others =
                 is_thread && is_idle && self.senders.len(OFFERS) <= self.awaited();
-            if is_left_to_others && is_patient {
+            if is_left_to_others && is_patient && self.unresponsive < MANY_UNRESPONSIVE {
                 // The notified receivers come first, if they come.
                 return match self.stay(ticket, attempt, wakes) {
                     Outcome::NeedsWaker => Outcome::NeedsWaker,

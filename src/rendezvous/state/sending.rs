@@ -103,6 +103,7 @@ impl<T> State<T> {
                 return Outcome::Done(());
             }
         }
+        self.prod_thread(wakes); // The first thread is another one now.
         Outcome::Pending
     }
 

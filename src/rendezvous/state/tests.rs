@@ -82,7 +82,8 @@ fn random_steps_keep_the_invariants() {
         let (mut reserves, mut permits) = (Vec::<Option<Ticket>>::new(), Vec::<Ticket>::new());
         for _ in 0..200 {
             let mut wakes = bench.wakes();
-            let kind = if below(2) == 0 { WaiterKind::Thread } else { WaiterKind::Task };
+            let kinds = [WaiterKind::Thread, WaiterKind::Task, WaiterKind::Selecting];
+            let kind = kinds[below(3) as usize];
             match below(9) {
                 what @ (0 | 1) => {
                     next += 1;
@@ -256,5 +257,60 @@ fn a_task_that_does_not_come_is_waited_for_only_once() {
     assert!(matches!(outcome, Outcome::Pending), "left to the task again");
     assert!(matches!(poll(&mut state, kept, &mut wakes), Outcome::Done(5)));
     state.assert_consistent();
+    wakes.run();
+}
+
+/// A kept task that has gone leaves no receiver unresponsive, although a thread of a `select` is still notified.
+#[test]
+fn only_tasks_are_ever_unresponsive() {
+    let bench = Bench::new();
+    let mut state = State::new([1, 1]);
+    let mut wakes = bench.wakes();
+    let kept = queue(&mut state, WaiterKind::Task, &mut wakes);
+    offer(&mut state, 1, &mut wakes);
+    // A thread comes, leaves the offer to the task for some time, and takes it: the task is unresponsive.
+    let mut thread = None;
+    let by_thread = by(Some(WaiterKind::Thread));
+    let outcome = state.receive(&mut thread, by_thread, true, &mut wakes);
+    assert!(matches!(outcome, Outcome::Pending), "the offer is left to the task");
+    let outcome = state.receive(&mut thread, by_thread, false, &mut wakes);
+    assert!(matches!(outcome, Outcome::Done(1)));
+    assert_eq!((state.notified, state.notified_tasks, state.unresponsive), (1, 1, 1));
+    // A thread of a `select` waits, and is notified of the next offer.
+    let selecting = queue(&mut state, WaiterKind::Selecting, &mut wakes);
+    offer(&mut state, 2, &mut wakes);
+    assert_eq!((state.notified, state.notified_tasks, state.unresponsive), (2, 1, 1));
+    state.assert_consistent();
+    // The task leaves. The offer is still that thread's.
+    state.leave(kept, &mut wakes);
+    assert_eq!((state.notified, state.notified_tasks, state.unresponsive), (1, 0, 0));
+    state.assert_consistent();
+    let outcome = state.receive(&mut None, by(Some(WaiterKind::Task)), true, &mut wakes);
+    assert!(matches!(outcome, Outcome::Pending), "it came later");
+    let selecting = &mut Some(selecting);
+    let outcome = state.receive(selecting, by(Some(WaiterKind::Selecting)), true, &mut wakes);
+    assert!(matches!(outcome, Outcome::Done(2)));
+    wakes.run();
+}
+
+/// A thread that takes past a notified thread of a `select` proves nothing of any task.
+#[test]
+fn a_notified_thread_is_never_unresponsive() {
+    let bench = Bench::new();
+    let mut state = State::new([1, 1]);
+    let mut wakes = bench.wakes();
+    let selecting = queue(&mut state, WaiterKind::Selecting, &mut wakes);
+    offer(&mut state, 1, &mut wakes);
+    let mut thread = None;
+    let by_thread = by(Some(WaiterKind::Thread));
+    let outcome = state.receive(&mut thread, by_thread, true, &mut wakes);
+    assert!(matches!(outcome, Outcome::Pending));
+    let outcome = state.receive(&mut thread, by_thread, false, &mut wakes);
+    assert!(matches!(outcome, Outcome::Done(1)));
+    assert_eq!((state.notified, state.notified_tasks, state.unresponsive), (1, 0, 0));
+    state.assert_consistent();
+    let selecting = &mut Some(selecting);
+    let outcome = state.receive(selecting, by(Some(WaiterKind::Selecting)), true, &mut wakes);
+    assert!(matches!(outcome, Outcome::Pending));
     wakes.run();
 }
