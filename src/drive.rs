@@ -94,21 +94,30 @@ const MOST_ROUNDS: u32 = 256;
 /// Polls the step for a task.
 #[inline]
 pub(crate) fn poll<S: Step>(step: &mut S, context: &mut Context<'_>) -> Poll<S::Output> {
-    let attempt = Attempt::by(WaiterKind::Task);
     if step.waiter().is_peer_elsewhere() {
-        for round in 0.. {
-            if let Poll::Ready(output) = step.step(attempt) {
-                return Poll::Ready(output);
-            }
-            if !spin(step, WaiterKind::Task) {
-                break;
-            }
-            if round == MOST_ROUNDS {
-                // An operation of many items that goes well must not keep the executor's other tasks waiting.
-                context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
+        if let Some(polled) = poll_spinning(step, context) {
+            return polled;
         }
     }
-    step.step(Attempt { waker: Some(context.waker()), ..attempt })
+    step.step(Attempt { waker: Some(context.waker()), ..Attempt::by(WaiterKind::Task) })
+}
+
+/// `None`: spinning has not paid.
+#[cold]
+#[inline(never)]
+fn poll_spinning<S: Step>(step: &mut S, context: &mut Context<'_>) -> Option<Poll<S::Output>> {
+    for round in 0.. {
+        if let Poll::Ready(output) = step.step(Attempt::by(WaiterKind::Task)) {
+            return Some(Poll::Ready(output));
+        }
+        if !spin(step, WaiterKind::Task) {
+            break;
+        }
+        if round == MOST_ROUNDS {
+            // An operation of many items that goes well must not keep the executor's other tasks waiting.
+            context.waker().wake_by_ref();
+            return Some(Poll::Pending);
+        }
+    }
+    None
 }

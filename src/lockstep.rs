@@ -253,6 +253,7 @@ impl<T, U> Server<T, U> {
     }
 
     /// Takes the next demand.
+    #[inline(always)]
     fn take_demand(&mut self, attempt: Attempt<'_>) -> Poll<Result<U, Why>> {
         // A client puts nothing but demands.
         let next = self.half.next_message(attempt);
@@ -460,6 +461,7 @@ impl<T, U> Client<T, U> {
     }
 
     /// Takes the answer to the demand that stands; if none does, puts `demand` first.
+    #[inline(always)]
     fn receive(
         &mut self,
         demand: &mut Option<Message<T, U>>,

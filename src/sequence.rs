@@ -15,6 +15,19 @@ pub trait Source {
     /// The next item; blocks this thread.
     fn wait_next(&mut self) -> Option<Self::Item>;
 
+    /// All items, one after the other; blocks this thread.
+    #[inline]
+    fn fold<B>(mut self, init: B, mut f: impl FnMut(B, Self::Item) -> B) -> B
+    where
+        Self: Sized,
+    {
+        let mut result = init;
+        while let Some(item) = self.wait_next() {
+            result = f(result, item);
+        }
+        result
+    }
+
     /// The next item, for a task. If it is pending, the waker is registered.
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Self::Item>>;
 
@@ -145,6 +158,11 @@ impl<S: Source> Iterator for Iter<S> {
     #[inline]
     fn next(&mut self) -> Option<S::Item> {
         self.source.wait_next()
+    }
+
+    #[inline]
+    fn fold<B, F: FnMut(B, S::Item) -> B>(self, init: B, f: F) -> B {
+        self.source.fold(init, f)
     }
 }
 

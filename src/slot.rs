@@ -91,7 +91,7 @@ pub(crate) enum SlotState {
 }
 
 // `repr(C)`: the word and the slot share a cache line, which is what a hand-over costs.
-#[repr(C, align(64))]
+#[repr(C)]
 struct Shared<M> {
     word: AtomicU32,
     slot: UnsafeCell<MaybeUninit<M>>,
@@ -186,7 +186,7 @@ impl<M, const ME: u32> Half<M, ME> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn load(&mut self) -> u32 {
         // Ordering: Acquire, to see the slot as the peer left it when the word says that it is ours.
         self.seen = self.shared.word.load(Acquire);
@@ -194,7 +194,7 @@ impl<M, const ME: u32> Half<M, ME> {
     }
 
     /// The one way in which this party changes the word. `None` from `change` leaves it. Gives the word before, if changed.
-    #[inline]
+    #[inline(always)]
     fn update(&mut self, change: impl Fn(u32) -> Option<u32>) -> Option<u32> {
         let mut old = self.load();
         loop {
@@ -214,7 +214,7 @@ impl<M, const ME: u32> Half<M, ME> {
     }
 
     /// Whether the word says that the slot is this party's.
-    #[inline]
+    #[inline(always)]
     fn is_mine(word: u32) -> bool {
         let whose = word & WHOSE;
         whose == Self::HELD_BY_ME
@@ -223,7 +223,7 @@ impl<M, const ME: u32> Half<M, ME> {
     }
 
     /// Fills the slot, which must be empty and this party's.
-    #[inline]
+    #[inline(always)]
     fn fill(&mut self, message: M) {
         debug_assert!(Self::is_mine(self.seen), "the slot is not ours in {:#b}", self.seen);
         // SAFETY: `put`, the only caller, has seen to it that the word which this party saw last makes the slot its own; only this
@@ -232,7 +232,7 @@ impl<M, const ME: u32> Half<M, ME> {
     }
 
     /// Empties the slot, which must be full and this party's; the caller sees to it that the word or `has_taken` says so.
-    #[inline]
+    #[inline(always)]
     fn empty(&mut self) -> M {
         debug_assert!(Self::is_mine(self.seen), "the slot is not ours in {:#b}", self.seen);
         // SAFETY: as in `fill`; each caller has just claimed a full slot by its own change of the word or of `has_taken`, so that it is read
@@ -241,7 +241,7 @@ impl<M, const ME: u32> Half<M, ME> {
     }
 
     /// What this party sees now.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn load_state(&mut self) -> SlotState {
         match self.load() & WHOSE {
             whose if whose == Self::HELD_BY_ME => SlotState::MyTurn,
@@ -256,19 +256,19 @@ impl<M, const ME: u32> Half<M, ME> {
     }
 
     /// How the peer left, if it had when this party last looked.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn peer_end(&self) -> Option<Why> {
         end_of(self.seen, Self::PEER)
     }
 
     /// How the peer left, if it has by now.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn peer_end_now(&self) -> Option<Why> {
         end_of(self.shared.word.load(Relaxed), Self::PEER)
     }
 
     /// Whether the word has changed since this party last looked: what a spinning party watches.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_changed(&self) -> bool {
         // Ordering: Relaxed, since a party that sees a change looks again.
         self.shared.word.load(Relaxed) != self.seen
@@ -276,7 +276,7 @@ impl<M, const ME: u32> Half<M, ME> {
 
     /// Puts the message for the peer, with a waker if this party is going to wait for what comes next. The turn must be this
     /// party's. `false`: the peer has left, and the message stays where it is.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put(
         &mut self,
         message: &mut Option<M>,
@@ -317,7 +317,7 @@ impl<M, const ME: u32> Half<M, ME> {
     }
 
     /// Takes the peer's message, if there is one. The peer is not woken: it waits for what comes next.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self) -> Option<M> {
         if self.load() & WHOSE == Self::COMMITTED_BY_THEM {
             return (!mem::replace(&mut self.has_taken, true)).then(|| self.empty());
@@ -370,7 +370,7 @@ impl<M, const ME: u32> Half<M, ME> {
     }
 
     /// Registers a waker for the peer's next move. `false`: the word has changed since the last look.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn register(&mut self, waker: &Waker) -> bool {
         let flags = self.store_waker(waker);
         let new = self.seen | flags;
@@ -388,7 +388,7 @@ impl<M, const ME: u32> Half<M, ME> {
 
     /// Tells this party that its own task, of `waker`, polls the peer after each of this party's steps. So a peer that waits with the
     /// same waker need not be woken.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn drive_peer_with(&mut self, waker: &Waker) {
         if !self.driver.as_ref().is_some_and(|driver| driver.will_wake(waker)) {
             self.driver = Some(waker.clone());
@@ -396,7 +396,7 @@ impl<M, const ME: u32> Half<M, ME> {
     }
 
     /// Whether a wake-up was left to the driver since the last call.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn takes_owed_wake(&mut self) -> bool {
         mem::take(&mut self.owes_wake)
     }
@@ -450,7 +450,7 @@ impl<M, const ME: u32> Half<M, ME> {
     }
 
     /// Stores `waker` for the peer, unless it is stored already. Gives the flags for the word.
-    #[inline]
+    #[inline(always)]
     fn store_waker(&mut self, waker: &Waker) -> u32 {
         if !self.my_waker.as_ref().is_some_and(|mine| mine.will_wake(waker)) {
             self.replace_waker(waker);
@@ -466,7 +466,7 @@ impl<M, const ME: u32> Half<M, ME> {
         drop((old, self.my_waker.replace(copy)));
     }
 
-    #[inline]
+    #[inline(always)]
     fn announced(&mut self, flags: u32) {
         if flags & Self::MY_WAKER_UPDATED != 0 {
             self.is_unannounced = false;
@@ -474,7 +474,7 @@ impl<M, const ME: u32> Half<M, ME> {
     }
 
     /// Wakes the peer if it waited in the word `old`, from which this party has cleared its flags.
-    #[inline]
+    #[inline(always)]
     fn wake(&mut self, old: u32) {
         if old & Self::THEIR_WAKER_UPDATED != 0 {
             self.wake_by_new_waker(old);
@@ -483,7 +483,7 @@ impl<M, const ME: u32> Half<M, ME> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn wake_peer(&mut self) {
         let Some(theirs) = &self.peer_waker else { return };
         if self.driver.as_ref().is_some_and(|driver| driver.will_wake(theirs)) {
@@ -507,13 +507,13 @@ impl<M, const ME: u32> Half<M, ME> {
 }
 
 impl<M, const ME: u32> Waiter for Half<M, ME> {
-    #[inline]
+    #[inline(always)]
     fn has_changed(&mut self) -> bool {
         self.is_changed()
     }
 
     /// `false` too if the peer has not waited yet.
-    #[inline]
+    #[inline(always)]
     fn is_peer_elsewhere(&mut self) -> bool {
         let here = this_thread();
         if self.thread != here {
@@ -525,12 +525,12 @@ impl<M, const ME: u32> Waiter for Half<M, ME> {
         there != 0 && there != here
     }
 
-    #[inline]
+    #[inline(always)]
     fn spin(&self) -> AdaptiveSpin {
         self.spin
     }
 
-    #[inline]
+    #[inline(always)]
     fn set_spin(&mut self, spin: AdaptiveSpin) {
         self.spin = spin;
     }

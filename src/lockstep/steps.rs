@@ -21,6 +21,7 @@ impl<T, U> Step for DemandStep<'_, T, U> {
     type Output = Result<U, RecvError>;
     type Waiter = ServerHalf<T, U>;
 
+    #[inline(always)]
     fn step(&mut self, attempt: Attempt<'_>) -> Poll<Self::Output> {
         self.server.take_demand(attempt).map_err(RecvError::new)
     }
@@ -34,6 +35,7 @@ impl<T, U> Step for DemandStep<'_, T, U> {
         self.server.half.unregister();
     }
 
+    #[inline]
     fn waiter(&mut self) -> &mut Self::Waiter {
         &mut self.server.half
     }
@@ -43,6 +45,7 @@ impl<T, U> SelectStep for DemandStep<'_, T, U> {}
 
 impl<T, U> Outgoing<Message<T, U>> {
     /// Puts the answer when there is a demand, and takes the next demand.
+    #[inline(always)]
     fn exchange(
         &mut self,
         half: &mut ServerHalf<T, U>,
@@ -89,6 +92,7 @@ impl<T, U> Step for ExchangeStep<'_, T, U> {
     type Output = Result<U, SendError<T>>;
     type Waiter = ServerHalf<T, U>;
 
+    #[inline(always)]
     fn step(&mut self, attempt: Attempt<'_>) -> Poll<Self::Output> {
         let answered = ready!(self.answer.exchange(&mut self.server.half, attempt));
         Poll::Ready(answered.map_err(|why| SendError::new(why, self.reclaim())))
@@ -102,6 +106,7 @@ impl<T, U> Step for ExchangeStep<'_, T, U> {
         drop(self.reclaim());
     }
 
+    #[inline]
     fn waiter(&mut self) -> &mut Self::Waiter {
         &mut self.server.half
     }
@@ -135,6 +140,7 @@ impl<I: Iterator> Step for SendAllStep<'_, I> {
     type Output = Result<(), WriteError<I>>;
     type Waiter = ServerHalf<I::Item, ()>;
 
+    #[inline(always)]
     fn step(&mut self, attempt: Attempt<'_>) -> Poll<Self::Output> {
         loop {
             let demanded = if self.answer.is_through() {
@@ -165,6 +171,7 @@ impl<I: Iterator> Step for SendAllStep<'_, I> {
         drop(self.answer.take_back(&mut self.server.half));
     }
 
+    #[inline]
     fn waiter(&mut self) -> &mut Self::Waiter {
         &mut self.server.half
     }
@@ -189,6 +196,7 @@ impl<T, U> Step for AskStep<'_, T, U> {
     type Output = Result<T, SendError<U>>;
     type Waiter = ClientHalf<T, U>;
 
+    #[inline(always)]
     fn step(&mut self, attempt: Attempt<'_>) -> Poll<Self::Output> {
         loop {
             let half = &mut self.client.half;
@@ -225,6 +233,7 @@ impl<T, U> Step for AskStep<'_, T, U> {
         drop(self.reclaim());
     }
 
+    #[inline]
     fn waiter(&mut self) -> &mut Self::Waiter {
         &mut self.client.half
     }
@@ -258,6 +267,7 @@ impl<T, U> Step for RecvStep<'_, T, U> {
     type Output = Result<T, RecvError>;
     type Waiter = ClientHalf<T, U>;
 
+    #[inline(always)]
     fn step(&mut self, attempt: Attempt<'_>) -> Poll<Self::Output> {
         self.client.receive(&mut self.demand, attempt).map_err(RecvError::new)
     }
@@ -271,6 +281,7 @@ impl<T, U> Step for RecvStep<'_, T, U> {
         self.client.half.unregister();
     }
 
+    #[inline]
     fn waiter(&mut self) -> &mut Self::Waiter {
         &mut self.client.half
     }

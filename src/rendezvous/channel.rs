@@ -71,7 +71,7 @@ impl<T> Core<T> {
 
     /// Attempts something for a party that may wait: `f` again with a clone of the waker if the first time shows that it needs one.
     /// What `f` finds is received if `IS_QUIET`: then a waker's panic is swallowed.
-    #[inline]
+    #[inline(always)]
     pub(super) fn attempt<R, const IS_QUIET: bool>(
         &self,
         waker: Option<&Waker>,

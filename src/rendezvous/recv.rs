@@ -84,7 +84,7 @@ impl<T, C: Deref<Target = Core<T>>> Step for TakeStep<C> {
     type Output = Result<T, RecvError>;
     type Waiter = PatientPlace<C>;
 
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, attempt: Attempt<'_>) -> Poll<Self::Output> {
         let PatientPlace { place, recheck_at } = &mut self.place;
         let is_patient = !recheck_at.is_some_and(is_past);
@@ -124,6 +124,7 @@ impl<T, C: Deref<Target = Core<T>>> Step for TakeStep<C> {
         drop(self.leave());
     }
 
+    #[inline]
     fn waiter(&mut self) -> &mut Self::Waiter {
         &mut self.place
     }

@@ -54,7 +54,7 @@ impl<'a, T> Sending<'a, T> {
         self.place.version.is_some_and(|version| self.place.core.senders.is_taken(version))
     }
 
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, attempt: Attempt<'_>) -> Poll<Result<(), Why>> {
         match self.at {
             At::Offered(_) if self.is_taken() => {
@@ -67,7 +67,7 @@ impl<'a, T> Sending<'a, T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn make_offer(
         &mut self,
         permit: Option<Ticket>,
@@ -172,7 +172,7 @@ impl<'a, T> Step for SendStep<'a, T> {
     type Output = Result<(), SendError<T>>;
     type Waiter = Place<&'a Core<T>, SENDERS>;
 
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, attempt: Attempt<'_>) -> Poll<Self::Output> {
         if self.sending.is_through() {
             return Poll::Ready(Ok(())); // The value was taken before the arm could be rewound.
@@ -192,6 +192,7 @@ impl<'a, T> Step for SendStep<'a, T> {
         drop(self.sending.take_back());
     }
 
+    #[inline]
     fn waiter(&mut self) -> &mut Self::Waiter {
         &mut self.sending.place
     }
@@ -247,6 +248,7 @@ impl<'a, I: Iterator> Step for SendEachStep<'a, I> {
     type Output = Result<(), WriteError<I>>;
     type Waiter = Place<&'a Core<I::Item>, SENDERS>;
 
+    #[inline(always)]
     fn step(&mut self, attempt: Attempt<'_>) -> Poll<Self::Output> {
         // One item taken does not complete the operation, and so does not win the claim of a `select`.
         let attempt = Attempt { arm: attempt.arm.map(ArmRef::unclaimed), ..attempt };
@@ -280,6 +282,7 @@ impl<'a, I: Iterator> Step for SendEachStep<'a, I> {
         drop(self.sending.take_back());
     }
 
+    #[inline]
     fn waiter(&mut self) -> &mut Self::Waiter {
         &mut self.sending.place
     }

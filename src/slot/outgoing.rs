@@ -69,7 +69,7 @@ impl<M> Outgoing<M> {
     }
 
     /// Puts it: see `Half::put`. The turn must be this party's.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put<const ME: u32>(
         &mut self,
         half: &mut Half<M, ME>,
@@ -104,7 +104,7 @@ impl<M> Outgoing<M> {
 
 impl<M, const ME: u32> Half<M, ME> {
     /// Takes the message that comes next, or tells that the peer has left. Out of turn if the turn is this party's own.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next_message(&mut self, attempt: Attempt<'_>) -> Poll<Result<M, Why>> {
         loop {
             let state = self.load_state();
@@ -128,7 +128,7 @@ impl<M, const ME: u32> Half<M, ME> {
     }
 
     /// Registers the attempt's waker, if it has one. `false`: the slot has changed, and must be looked at again.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_pending(&mut self, attempt: Attempt<'_>) -> bool {
         attempt.waker.is_none_or(|waker| self.register(waker))
     }

@@ -141,6 +141,7 @@ fn has_other_cores() -> bool {
 }
 
 /// A number that no other running thread has, and that is not 0.
+#[inline]
 pub(crate) fn this_thread() -> usize {
     thread_local!(static HERE: u8 = const { 0 });
     HERE.try_with(|here| std::ptr::from_ref(here).addr()).unwrap_or(0)
