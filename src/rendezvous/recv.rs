@@ -72,9 +72,13 @@ impl<T, C: Deref<Target = Core<T>>> TakeStep<C> {
         Self { place, at: None, is_registered: false }
     }
 
+    #[inline]
     fn leave(&mut self) -> Option<T> {
         self.is_registered = false;
-        let ticket = self.at.take()?;
+        self.at.take().and_then(|ticket| self.remove(ticket))
+    }
+
+    fn remove(&mut self, ticket: Ticket) -> Option<T> {
         self.place.place.core.with_received(|state, wakes| state.leave(ticket, wakes))
     }
 }

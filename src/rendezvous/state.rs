@@ -175,6 +175,7 @@ enum Meeting {
     Permit(Ticket, Ticket),
 }
 
+#[inline]
 fn select_id(attempt: Attempt<'_>) -> SelectId {
     attempt.arm.map_or(SelectId::NONE, |arm| arm.select_id())
 }

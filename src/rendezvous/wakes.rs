@@ -14,8 +14,12 @@ pub(super) struct WakeList<'a> {
     receivers: &'a Signals,
     first: Option<Waker>,
     /// A meeting wakes up to three: the task that is notified, a thread, and the sender.
-    others: [Option<Waker>; 2],
-    more: Vec<Waker>,
+    second: Option<Waker>,
+    third: Option<Waker>,
+    /// Any more: the parties that the end wakes.
+    more: Option<Box<Vec<Waker>>>,
+    /// There is more to do than to wake the first.
+    has_more: bool,
     outdated: Option<Waker>,
     /// A receiver that spins, to be told once the lock is free: it would only wait for that.
     receiver: Option<u32>,
@@ -24,14 +28,20 @@ pub(super) struct WakeList<'a> {
 }
 
 impl<'a> WakeList<'a> {
-    #[inline]
-    pub(super) fn new(senders: &'a Signals, receivers: &'a Signals, fresh: Option<Waker>) -> Self {
+    #[inline(always)]
+    pub(super) const fn new(
+        senders: &'a Signals,
+        receivers: &'a Signals,
+        fresh: Option<Waker>,
+    ) -> Self {
         Self {
             senders,
             receivers,
             first: None,
-            others: [None, None],
-            more: Vec::new(),
+            second: None,
+            third: None,
+            more: None,
+            has_more: false,
             outdated: None,
             receiver: None,
             fresh,
@@ -62,10 +72,19 @@ impl<'a> WakeList<'a> {
         let Some(waker) = waker else { return };
         if self.first.is_none() {
             self.first = Some(waker);
-        } else if let Some(free) = self.others.iter_mut().find(|other| other.is_none()) {
-            *free = Some(waker);
         } else {
-            self.more.push(waker);
+            self.wake_another(waker);
+        }
+    }
+
+    fn wake_another(&mut self, waker: Waker) {
+        self.has_more = true;
+        if self.second.is_none() {
+            self.second = Some(waker);
+        } else if self.third.is_none() {
+            self.third = Some(waker);
+        } else {
+            self.more.get_or_insert_default().push(waker);
         }
     }
 
@@ -73,6 +92,7 @@ impl<'a> WakeList<'a> {
     pub(super) fn drop_later(&mut self, waker: Option<Waker>) {
         debug_assert!(self.outdated.is_none() || waker.is_none(), "an attempt replaces one waker");
         if waker.is_some() {
+            self.has_more = true;
             self.outdated = waker;
         }
     }
@@ -101,7 +121,7 @@ impl<'a> WakeList<'a> {
         if let Some(index) = self.receiver.take() {
             self.receivers.notify(index);
         }
-        if self.others[0].is_some() || self.outdated.is_some() || self.fresh.is_some() {
+        if self.has_more || self.fresh.is_some() {
             self.run_all();
             return;
         }
@@ -116,7 +136,7 @@ impl<'a> WakeList<'a> {
     /// Does as `run` for a party that holds a value: it would be lost in a panic, which is swallowed.
     #[inline]
     pub(super) fn run_quietly(self) {
-        if self.first.is_some() || self.outdated.is_some() || self.fresh.is_some() {
+        if self.first.is_some() || self.has_more || self.fresh.is_some() {
             panics::swallow(|| self.run());
         } else {
             self.run();
@@ -126,9 +146,10 @@ impl<'a> WakeList<'a> {
     #[cold]
     fn run_all(&mut self) {
         let mut panic = FirstPanic::default();
-        let few =
-            self.first.take().into_iter().chain(mem::take(&mut self.others).into_iter().flatten());
-        for waker in few.chain(mem::take(&mut self.more)) {
+        let few = [self.first.take(), self.second.take(), self.third.take()];
+        for waker in
+            few.into_iter().flatten().chain(self.more.take().into_iter().flat_map(|more| *more))
+        {
             panic.run(|| waker.wake());
         }
         for outdated in [self.outdated.take(), self.fresh.take()] {

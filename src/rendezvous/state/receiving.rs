@@ -54,6 +54,9 @@ impl<T> State<T> {
         if let Some(why) = self.end {
             return Outcome::Closed(why);
         }
+        if attempt.waiter.is_none() && self.senders.is_empty(OFFERS) {
+            return Outcome::Pending;
+        }
         // A party that does not wait cannot come later, and takes any offer.
         if attempt.waiter.is_none() || self.is_offer_next() == Some(true) {
             if let Some(value) = self.take_first(select_id(attempt), wakes) {
