@@ -140,7 +140,7 @@ fn a_dropped_ask_that_was_not_taken_is_withdrawn() {
     drop(ask);
     census.assert_alive(0);
     pend(&mut server.demand());
-    assert_eq!(ready(&mut client.owed()).unwrap_err().why(), Why::OutOfTurn);
+    assert_eq!(ready(&mut client.answer()).unwrap_err().why(), Why::OutOfTurn);
     let mut ask = client.exchange(census.make());
     pend(&mut ask);
     assert_eq!(ready(&mut server.demand()).unwrap().id, 1);
@@ -169,13 +169,13 @@ fn a_dropped_ask_that_was_taken_is_owed_an_answer() {
             assert_eq!((error.why(), error.into_unsent()), (Why::OutOfTurn, Some('b')));
         }
         if !answered {
-            let mut answer = client.owed();
+            let mut answer = client.answer();
             pend(&mut answer);
             pend(&mut exchange);
             drop(answer);
         }
-        assert_eq!(ready(&mut client.owed()).unwrap().id, 0);
-        assert_eq!(ready(&mut client.owed()).unwrap_err().why(), Why::OutOfTurn);
+        assert_eq!(ready(&mut client.answer()).unwrap().id, 0);
+        assert_eq!(ready(&mut client.answer()).unwrap_err().why(), Why::OutOfTurn);
         assert_eq!(client.end(), None);
         let mut ask = client.exchange('c');
         pend(&mut ask);
@@ -235,12 +235,12 @@ fn an_operation_that_was_never_polled_does_nothing() {
     let census = Census::new();
     let (mut server, mut client) = duplex::<Counted, Counted>();
     drop(client.exchange(census.make()));
-    drop(client.owed());
+    drop(client.answer());
     drop(server.demand());
     drop(server.exchange(census.make()));
     census.assert_settled();
     pend(&mut server.demand());
-    assert_eq!(ready(&mut client.owed()).unwrap_err().why(), Why::OutOfTurn);
+    assert_eq!(ready(&mut client.answer()).unwrap_err().why(), Why::OutOfTurn);
 
     let (mut server, mut client) = simplex::<Counted>();
     drop(client.recv());
@@ -343,7 +343,7 @@ fn what_a_finish_with_left_answers_each_kind_of_receive() {
     assert_eq!(client.end(), None);
     let error = ready(&mut client.exchange(9)).unwrap_err();
     assert_eq!((error.why(), error.into_unsent()), (Why::Closed, Some(9)));
-    assert_eq!(left().owed().now(), Ok(1));
+    assert_eq!(left().answer().now(), Ok(1));
     assert_eq!(left().exchange(9).now().unwrap(), 1);
     assert_eq!(left().exchange(9).wait_deadline(past()).unwrap(), 1);
 
@@ -523,7 +523,7 @@ fn now_tells_each_state_of_a_server() {
 fn now_tells_each_state_of_a_client() {
     let _watchdog = Watchdog::new();
     let (mut server, mut client) = duplex::<u8, u8>();
-    assert_eq!(client.owed().now().unwrap_err().why(), Why::OutOfTurn);
+    assert_eq!(client.answer().now().unwrap_err().why(), Why::OutOfTurn);
     let error = client.exchange(1).now().unwrap_err();
     assert_eq!((error.why(), error.into_unsent()), (Why::NotReady, Some(1)));
     pend(&mut server.demand());
@@ -533,13 +533,13 @@ fn now_tells_each_state_of_a_client() {
     assert_eq!(server.demand().now(), Ok(2));
     let error = ask.now().unwrap_err();
     assert_eq!((error.why(), error.into_unsent()), (Why::NotReady, None));
-    assert!(client.owed().now().unwrap_err().is_not_ready());
+    assert!(client.answer().now().unwrap_err().is_not_ready());
     // Answered.
     pend(&mut server.exchange(3));
-    assert!(client.owed().now().unwrap_err().is_not_ready()); // that one was withdrawn
+    assert!(client.answer().now().unwrap_err().is_not_ready()); // that one was withdrawn
     let mut exchange = server.exchange(4);
     pend(&mut exchange);
-    assert_eq!(client.owed().now(), Ok(4));
+    assert_eq!(client.answer().now(), Ok(4));
     let mut ask = client.exchange(5);
     pend(&mut ask);
     assert_eq!(ready(&mut exchange).unwrap(), 5);
@@ -550,7 +550,7 @@ fn now_tells_each_state_of_a_client() {
     drop(exchange);
     server.finish();
     assert_eq!(client.exchange(7).now().unwrap_err().into_unsent(), Some(7));
-    assert_eq!(client.owed().now().unwrap_err().why(), Why::Closed);
+    assert_eq!(client.answer().now().unwrap_err().why(), Why::Closed);
 }
 
 #[test]
@@ -595,7 +595,7 @@ fn what_is_done_beats_a_deadline_in_the_past() {
     drop(ask);
     let mut exchange = server.exchange(4);
     pend(&mut exchange);
-    assert_eq!(client.owed().wait_deadline(past()), Ok(4));
+    assert_eq!(client.answer().wait_deadline(past()), Ok(4));
 }
 
 #[test]
@@ -617,12 +617,12 @@ fn every_operation_times_out_and_says_what_was_taken() {
         assert_eq!(server.demand().now(), Ok(3));
         let error = ask.wait_deadline(time()).unwrap_err();
         assert_eq!((error.why(), error.into_unsent()), (Why::TimedOut, None));
-        assert!(client.owed().wait_deadline(time()).unwrap_err().is_timed_out());
+        assert!(client.answer().wait_deadline(time()).unwrap_err().is_timed_out());
         let error = server.exchange(4).wait_deadline(time()).unwrap_err();
         assert_eq!((error.why(), error.into_unsent()), (Why::TimedOut, Some(4)));
         let mut exchange = server.exchange(5);
         pend(&mut exchange);
-        assert_eq!(client.owed().wait(), Ok(5));
+        assert_eq!(client.answer().wait(), Ok(5));
         let error = exchange.wait_deadline(time()).unwrap_err();
         assert_eq!((error.why(), error.into_unsent()), (Why::TimedOut, None));
         assert_eq!(client.end(), None);
@@ -693,7 +693,7 @@ fn end_is_told_only_once_a_call_has_told_it() {
     assert_eq!(items.end(), Some(Why::Dropped));
 
     let (_server, mut client) = duplex::<(), ()>();
-    assert!(client.owed().now().is_err());
+    assert!(client.answer().now().is_err());
     assert!(client.exchange(()).now().is_err());
     assert_eq!(client.end(), None); // neither was the end
 }
@@ -712,20 +712,20 @@ fn out_of_turn_is_told_to_whoever_is() {
     let _watchdog = Watchdog::new();
     let (mut server, mut client) = simplex::<u8>();
     // A plain demand may be waited for by `answer`, too; nothing else asks twice.
-    assert_eq!(client.owed().wait().unwrap_err().why(), Why::OutOfTurn);
+    assert_eq!(client.answer().wait().unwrap_err().why(), Why::OutOfTurn);
     pend(&mut client.recv());
     let error = client.exchange(()).wait().unwrap_err();
     assert_eq!((error.why(), error.into_unsent()), (Why::OutOfTurn, Some(())));
-    pend(&mut client.owed());
+    pend(&mut client.answer());
     assert_eq!(server.demand().wait(), Ok(()));
     for _ in 0..2 {
         assert_eq!(server.demand().wait().unwrap_err().why(), Why::OutOfTurn);
         assert_eq!(ready(&mut server.demand()).unwrap_err().why(), Why::OutOfTurn);
     }
-    pend(&mut client.owed());
+    pend(&mut client.answer());
     server.finish_with(3).unwrap();
-    assert_eq!(client.owed().wait(), Ok(3));
-    assert_eq!(client.owed().wait().unwrap_err().why(), Why::Closed); // the end, not out of turn
+    assert_eq!(client.answer().wait(), Ok(3));
+    assert_eq!(client.answer().wait().unwrap_err().why(), Why::Closed); // the end, not out of turn
 }
 
 #[test]
@@ -739,8 +739,8 @@ fn an_owed_answer_comes_before_the_end() {
     server.finish_with(2).unwrap();
     let error = client.exchange(3).wait().unwrap_err();
     assert_eq!((error.why(), error.into_unsent()), (Why::OutOfTurn, Some(3)));
-    assert_eq!(client.owed().wait(), Ok(2));
-    assert_eq!(client.owed().wait().unwrap_err().why(), Why::Closed);
+    assert_eq!(client.answer().wait(), Ok(2));
+    assert_eq!(client.answer().wait().unwrap_err().why(), Why::Closed);
     assert_eq!(client.exchange(3).wait().unwrap_err().why(), Why::Closed);
 }
 
@@ -756,7 +756,7 @@ fn an_answer_that_never_comes_is_the_end() {
     // Owed, and never paid: the end is told to each.
     let error = client.exchange(2).wait().unwrap_err();
     assert_eq!((error.why(), error.into_unsent()), (Why::Dropped, Some(2)));
-    assert_eq!(client.owed().wait().unwrap_err().why(), Why::Dropped);
+    assert_eq!(client.answer().wait().unwrap_err().why(), Why::Dropped);
 }
 
 #[test]
@@ -928,10 +928,10 @@ fn errors_answer_what_they_are() {
         let (server, mut client) = duplex::<Mute, Mute>();
         leave(server, |server| server.finish(), why);
         check(&client.exchange(Mute).now().map(drop).unwrap_err(), why);
-        check(&client.owed().now().map(drop).unwrap_err(), why);
+        check(&client.answer().now().map(drop).unwrap_err(), why);
     }
     let (mut server, mut client) = duplex::<Mute, Mute>();
-    check(&client.owed().now().map(drop).unwrap_err(), Why::OutOfTurn);
+    check(&client.answer().now().map(drop).unwrap_err(), Why::OutOfTurn);
     check(&client.exchange(Mute).now().map(drop).unwrap_err(), Why::NotReady);
     check(&client.exchange(Mute).wait_deadline(past()).map(drop).unwrap_err(), Why::TimedOut);
     check(&server.demand().wait_deadline(past()).map(drop).unwrap_err(), Why::TimedOut);
@@ -953,7 +953,7 @@ fn ends_and_operations_speak_without_their_values_doing_so() {
     speaks(&server.demand());
     speaks(&server.exchange(Mute));
     speaks(&client.exchange(Mute));
-    speaks(&client.owed());
+    speaks(&client.answer());
     let (mut server, mut client) = simplex::<Mute>();
     speaks(&server.send_all([Mute]));
     speaks(&client.recv());
@@ -1122,7 +1122,7 @@ fn stress_timeouts_race_delivery_both_ways() {
                     let answer = match result {
                         Err(true) => continue,
                         Err(false) => loop {
-                            match client.owed().wait_timeout(wait) {
+                            match client.answer().wait_timeout(wait) {
                                 Err(error) => assert!(error.is_timed_out()),
                                 Ok(answer) => break answer,
                             }

@@ -385,7 +385,7 @@ async fn ask(
                     assert!(error.why() == Why::OutOfTurn || error.is_end(), "{error:?}");
                     assert_eq!(error.into_unsent().unwrap().id, id);
                     sent.back.push(id);
-                    match how.run(client.owed()).await {
+                    match how.run(client.answer()).await {
                         Ok(answer) => got.items.push(answer.id),
                         Err(error) => sent.end = Some(error.why()),
                     }
@@ -401,7 +401,7 @@ async fn ask(
             };
             note(&mut sent, id, result);
             if sent.taken == [id] && got.items.is_empty() && sent.end.is_none() {
-                match how.run(client.owed()).await {
+                match how.run(client.answer()).await {
                     Ok(answer) => got.items.push(answer.id),
                     Err(error) => sent.end = Some(error.why()),
                 }

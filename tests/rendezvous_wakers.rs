@@ -26,7 +26,7 @@ enum Waits<'a> {
     SendAll(op::SendEach<'a, std::vec::IntoIter<Counted>>),
     Reserve(op::Reserve<'a, Counted>),
     Recv(op::Take<'a, Counted>),
-    Stream(handover::iter::ValuesStream<'a, Counted>),
+    Stream(handover::ValuesStream<'a, Counted>),
     Closed(op::Closed<'a, Counted>),
 }
 

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_core::Stream as _;
-use handover::{Client, Server, Why, duplex, simplex};
+use handover::{Client, IntoStream, Server, Why, duplex, simplex};
 use support::*;
 
 /// Polls once with the bell's waker: it must be pending.
@@ -23,7 +23,7 @@ fn pend_with<F: Future + Unpin>(future: &mut F, waker: &Waker) {
     assert!(poll_with(future, waker).is_pending(), "done, but should wait");
 }
 
-fn next_with<T>(stream: &mut handover::iter::Stream<Client<T>>, waker: &Waker) -> Poll<Option<T>> {
+fn next_with<T>(stream: &mut IntoStream<T>, waker: &Waker) -> Poll<Option<T>> {
     Pin::new(stream).poll_next(&mut Context::from_waker(waker))
 }
 
@@ -132,7 +132,7 @@ fn each_wait_of_a_client(test: impl Fn(&str, &dyn Fn(&Waker, &dyn Fn(Server<u8, 
         pend(&mut ask);
         assert_eq!(server.demand().now(), Ok(1));
         drop(ask);
-        let mut answer = client.owed();
+        let mut answer = client.answer();
         pend_with(&mut answer, waker);
         then(server);
         assert!(poll_with(&mut answer, waker).is_ready());
@@ -252,7 +252,7 @@ fn nobody_is_woken_after_a_withdrawal() {
     pend_with(&mut ask, &waker);
     assert_eq!(server.demand().now(), Ok(2));
     assert_eq!(ask.reclaim(), None);
-    pend_with(&mut client.owed(), &waker);
+    pend_with(&mut client.answer(), &waker);
     server.finish_with(1).unwrap();
     assert_eq!(bell.rings(), 0, "by the answer");
 
@@ -1048,7 +1048,7 @@ fn a_threads_every_wait_hears_of_the_peers_end_in_either_order() {
             pend(&mut ask);
             if owed {
                 mem::forget(ask);
-                let answer = client.owed();
+                let answer = client.answer();
                 let error = met(answer, server, |a| a.wait().unwrap_err(), taken, before);
                 assert_eq!(error.why(), end);
             } else {
