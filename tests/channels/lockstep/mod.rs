@@ -1,0 +1,5 @@
+mod cancel;
+mod cases;
+mod matrix;
+mod model;
+mod wakers;

@@ -1,0 +1,10 @@
+mod cancel;
+mod cases;
+mod classics;
+mod history;
+mod kept;
+mod matrix;
+mod model;
+mod time;
+mod turns;
+mod wakers;

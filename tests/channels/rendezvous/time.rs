@@ -1,0 +1,466 @@
+//! Many to many: timeouts and deadlines of every length, and what each public type says of itself.
+
+use std::marker::PhantomPinned;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::*;
+use futures_lite::StreamExt;
+use handover::{Why, rendezvous, simplex};
+
+fn past() -> Instant {
+    Instant::now().checked_sub(Duration::from_secs(1)).expect("the clock runs for a second")
+}
+
+// ---- for ever, and not at all
+
+#[test]
+fn the_longest_timeout_is_none() {
+    let _watchdog = Watchdog::new();
+    let (tx, rx) = rendezvous();
+    for timeout in [Duration::MAX, Duration::from_secs(u64::MAX), Duration::from_secs(1 << 40)] {
+        thread::scope(|scope| {
+            let receiver = scope.spawn(|| rx.recv().wait_timeout(timeout));
+            until(|| tx.stats().waiting_receivers == 1);
+            let_them_park();
+            tx.send(1).wait_timeout(timeout).unwrap();
+            assert_eq!(receiver.join().unwrap(), Ok(1));
+
+            let sender = scope.spawn(|| tx.send(2).wait_timeout(timeout));
+            until(|| rx.stats().waiting_senders == 1);
+            let_them_park();
+            assert_eq!(rx.recv().wait_timeout(timeout), Ok(2));
+            sender.join().unwrap().unwrap();
+
+            let sender = scope.spawn(|| tx.send_all([3, 4]).wait_timeout(timeout));
+            assert_eq!(rx.recv().wait_timeout(timeout), Ok(3));
+            assert_eq!(rx.recv().wait_timeout(timeout), Ok(4));
+            sender.join().unwrap().unwrap();
+
+            let sender = scope.spawn(|| {
+                let permit = tx.reserve().wait_timeout(timeout).unwrap();
+                permit.send(5).wait_timeout(timeout).unwrap();
+            });
+            until(|| rx.stats().waiting_senders == 1);
+            assert_eq!(rx.recv().wait_timeout(timeout), Ok(5));
+            sender.join().unwrap();
+        });
+    }
+    thread::scope(|scope| {
+        let watches = scope.spawn(|| tx.closed().wait_timeout(Duration::MAX));
+        let receives = scope.spawn(|| rx.recv().wait_timeout(Duration::MAX));
+        until(|| tx.stats().waiting_receivers == 1);
+        tx.close();
+        assert_eq!(watches.join().unwrap(), Ok(Why::Closed));
+        assert_eq!(receives.join().unwrap().unwrap_err().why(), Why::Closed);
+    });
+}
+
+#[test]
+fn a_deadline_that_is_past_is_up_at_once_and_leaves_nobody_in_line() {
+    let _watchdog = Watchdog::new();
+    let census = Census::new();
+    let (tx, rx) = rendezvous();
+    for deadline in [past(), Instant::now()] {
+        let error = tx.send(census.make()).wait_deadline(deadline).unwrap_err();
+        assert!(error.is_timed_out() && error.into_unsent().is_some());
+        let error =
+            tx.send_all([census.make(), census.make()]).wait_deadline(deadline).unwrap_err();
+        assert!(error.is_timed_out());
+        assert_eq!(error.into_rest().count(), 2);
+        assert!(tx.reserve().wait_deadline(deadline).unwrap_err().is_timed_out());
+        assert!(rx.recv().wait_deadline(deadline).unwrap_err().is_timed_out());
+        assert!(rx.closed().wait_deadline(deadline).unwrap_err().is_timed_out());
+        // A task that merely waits takes nothing in time.
+        let mut recv = rx.recv();
+        pend(&mut recv);
+        assert!(tx.send(census.make()).wait_deadline(deadline).unwrap_err().unsent().is_some());
+        pend(&mut recv); // was called for nothing, and stands there again
+        let permit = tx.reserve().wait_deadline(deadline).unwrap();
+        assert!(permit.send(census.make()).wait_deadline(deadline).unwrap_err().is_timed_out());
+        pend(&mut recv);
+        assert_eq!(tx.stats().waiting_receivers, 1);
+    }
+    assert_eq!((tx.stats().waiting_senders, tx.stats().waiting_receivers), (0, 0));
+    assert_eq!(tx.stats().handed_over, 0);
+    census.assert_settled();
+}
+
+// ---- what is done counts
+
+#[test]
+fn what_can_be_done_at_once_is_done_although_the_time_is_up() {
+    let _watchdog = Watchdog::new();
+    let (tx, rx) = rendezvous();
+    thread::scope(|scope| {
+        let mut send = tx.send(1);
+        pend(&mut send);
+        assert_eq!(rx.recv().wait_deadline(past()), Ok(1));
+        assert!(send.wait_deadline(past()).is_ok());
+
+        let receiver = scope.spawn(|| rx.recv().wait());
+        until(|| tx.stats().waiting_receivers == 1);
+        tx.send(2).wait_deadline(past()).unwrap();
+        assert_eq!(receiver.join().unwrap(), Ok(2));
+
+        let receiver = scope.spawn(|| rx.recv().wait());
+        until(|| tx.stats().waiting_receivers == 1);
+        let permit = tx.reserve().wait_timeout(Duration::ZERO).unwrap();
+        permit.send(3).wait_timeout(Duration::ZERO).unwrap();
+        assert_eq!(receiver.join().unwrap(), Ok(3));
+    });
+    tx.close();
+    assert_eq!(tx.closed().wait_deadline(past()), Ok(Why::Closed));
+    assert_eq!(rx.recv().wait_deadline(past()).unwrap_err().why(), Why::Closed);
+}
+
+#[test]
+fn what_was_done_meanwhile_beats_the_clock() {
+    let _watchdog = Watchdog::new();
+    for at_once in [false, true] {
+        let (tx, rx) = rendezvous();
+        macro_rules! end {
+            ($op:expr) => {
+                if at_once { $op.now() } else { $op.wait_deadline(past()) }
+            };
+        }
+        // Begun, and not looked at until the time is up.
+        let mut send = tx.send(1);
+        pend(&mut send);
+        let mut recv = rx.recv();
+        assert_eq!(ready(&mut recv), Ok(1));
+        end!(send).unwrap();
+
+        let mut recv = rx.recv();
+        pend(&mut recv);
+        let mut send = tx.send(2);
+        pend(&mut send);
+        assert_eq!(end!(recv), Ok(2));
+        end!(send).unwrap();
+
+        let mut sends = tx.send_all([3, 4]);
+        pend(&mut sends);
+        assert_eq!(rx.recv().now(), Ok(3));
+        pend(&mut sends);
+        assert_eq!(rx.recv().now(), Ok(4));
+        end!(sends).unwrap();
+
+        let mut reserve = tx.reserve();
+        pend(&mut reserve);
+        let mut recv = rx.recv();
+        pend(&mut recv);
+        drop(end!(reserve).unwrap());
+
+        let mut closed = rx.closed();
+        pend(&mut closed);
+        tx.close();
+        assert_eq!(end!(closed), Ok(Why::Closed));
+        assert_eq!(end!(recv).unwrap_err().why(), Why::Closed);
+    }
+}
+
+/// What is woken before the thread keeps it from being woken in time.
+#[test]
+fn what_is_done_when_the_time_is_up_beats_the_clock_although_nobody_was_woken() {
+    let _watchdog = Watchdog::new();
+    for closes in [false, true] {
+        let (tx, rx) = rendezvous();
+        let hook = Hook::new();
+        let mut task = rx.recv();
+        assert!(poll_with(&mut task, &hook.waker()).is_pending());
+        let (over, is_over) = mpsc::channel();
+        thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                let got = rx.recv().wait_timeout(Duration::from_millis(100));
+                over.send(()).unwrap();
+                got
+            });
+            until(|| tx.stats().waiting_receivers == 2);
+            let is_called = Arc::new(AtomicBool::new(false));
+            let called = Arc::clone(&is_called);
+            hook.set(Moment::Wake, move || {
+                _ = is_over.recv();
+                called.store(true, SeqCst);
+            });
+            let mut is_sent = false;
+            let mut send = tx.send(1);
+            if closes {
+                tx.close();
+            } else {
+                // The thread may have it when this returns.
+                is_sent = poll_once(&mut send).is_ready();
+            }
+            let got = thread.join().unwrap();
+            assert!(is_called.load(SeqCst));
+            if closes {
+                assert_eq!(got.unwrap_err().why(), Why::Closed);
+            } else {
+                assert_eq!(got, Ok(1));
+                assert!(is_sent || ready(&mut send).is_ok());
+            }
+        });
+    }
+}
+
+/// Between a receiver's last look and its leaving the line there is a moment, too.
+#[test]
+fn a_value_that_is_given_in_the_last_moment_is_received() {
+    let _watchdog = Watchdog::new();
+    let mut stress = Stress::new("a_value_given_in_the_last_moment", Duration::from_millis(1_500));
+    let (tx, rx) = rendezvous();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let receiver = scope.spawn(|| {
+            let mut got = 0;
+            while !is_over.load(SeqCst) {
+                got += u64::from(rx.recv().wait_deadline(Instant::now()).is_ok());
+            }
+            got
+        });
+        let mut sent = 0;
+        while stress.goes_on() {
+            for _ in 0..100 {
+                dither(stress.below(400));
+                sent += u64::from(tx.send(1).now().is_ok());
+            }
+        }
+        is_over.store(true, SeqCst);
+        assert_eq!(receiver.join().unwrap(), sent, "each value that was Ok was received");
+    });
+}
+
+// ---- a timeout is one timeout
+
+#[test]
+fn a_receive_that_is_woken_for_nothing_does_not_begin_its_timeout_again() {
+    let _watchdog = Watchdog::new();
+    const TIMEOUT: Duration = Duration::from_millis(60);
+    for _ in 0..20 {
+        let (tx, rx) = rendezvous();
+        let wakes = AtomicUsize::new(0);
+        let result = thread::scope(|scope| {
+            let mut task = rx.recv();
+            pend(&mut task);
+            let thread = scope.spawn(|| {
+                let start = Instant::now();
+                (rx.recv().wait_timeout(TIMEOUT), start.elapsed())
+            });
+            // Each time the task is called the thread is told along with it, and the value is gone when it looks.
+            let start = Instant::now();
+            while !thread.is_finished() && start.elapsed() < TIMEOUT * 50 {
+                let mut send = tx.send(1);
+                _ = poll_once(&mut send);
+                drop(send);
+                _ = poll_once(&mut task);
+                wakes.fetch_add(1, SeqCst);
+                dither(20_000);
+            }
+            assert!(thread.is_finished(), "still waits after {:?}", start.elapsed());
+            thread.join().unwrap()
+        });
+        assert!(wakes.load(SeqCst) > 0);
+        assert_eq!(rx.stats().waiting_receivers, 0);
+        match result {
+            (Ok(value), _) => assert_eq!(value, 1), // it was quick
+            (Err(error), took) => {
+                assert!(error.is_timed_out() && took >= TIMEOUT, "{took:?}");
+                return;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_reserve_that_is_granted_who_goes_does_not_begin_its_timeout_again() {
+    let _watchdog = Watchdog::new();
+    const TIMEOUT: Duration = Duration::from_millis(60);
+    for _ in 0..20 {
+        let (tx, rx) = rendezvous::<u8>();
+        let result = thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                let start = Instant::now();
+                (tx.reserve().wait_timeout(TIMEOUT).map(drop), start.elapsed())
+            });
+            let start = Instant::now();
+            while !thread.is_finished() && start.elapsed() < TIMEOUT * 50 {
+                _ = poll_once(&mut rx.recv());
+                dither(20_000);
+            }
+            assert!(thread.is_finished(), "still waits after {:?}", start.elapsed());
+            thread.join().unwrap()
+        });
+        assert_eq!(rx.stats().waiting_senders, 0);
+        if let (Err(error), took) = result {
+            assert!(error.is_timed_out() && took >= TIMEOUT, "{took:?}");
+            return;
+        }
+    }
+}
+
+/// The items of a writer that would write for ever, were there no timeout.
+fn endless() -> impl Iterator<Item = u64> {
+    let start = Instant::now();
+    (0..).inspect(move |_| {
+        assert!(
+            start.elapsed() < Duration::from_secs(8),
+            "the timeout begins again, or is not seen"
+        );
+    })
+}
+
+#[test]
+fn a_send_of_many_has_one_timeout_for_all() {
+    let _watchdog = Watchdog::new();
+    for is_slow in [false, true] {
+        let (tx, rx) = rendezvous();
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut n = 0;
+                for value in rx.iter() {
+                    assert_eq!(value, n);
+                    n += 1;
+                    if is_slow {
+                        // So that the sender parks for each, for far less than the timeout.
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                }
+                n
+            });
+            let (start, timeout) = (Instant::now(), Duration::from_millis(40));
+            let error = tx.send_all(endless()).wait_timeout(timeout).unwrap_err();
+            assert!(error.is_timed_out() && start.elapsed() >= timeout);
+            let rest = error.into_rest().next().unwrap();
+            tx.close();
+            assert_eq!(reader.join().unwrap(), rest, "the rest begins where the reader ended");
+        });
+    }
+}
+
+#[test]
+fn so_has_one_in_lockstep() {
+    let _watchdog = Watchdog::new();
+    let (mut server, mut client) = simplex();
+    thread::scope(|scope| {
+        let reader = scope.spawn(move || client.iter().count() as u64);
+        let error = server.send_all(endless()).wait_timeout(Duration::from_millis(40)).unwrap_err();
+        assert!(error.is_timed_out());
+        let rest = error.into_rest().next().unwrap();
+        server.finish();
+        assert_eq!(reader.join().unwrap(), rest);
+    });
+}
+
+// ---- what they say of themselves
+
+/// Neither `Debug` nor `Unpin` nor `Clone`.
+struct Mute(#[allow(dead_code)] PhantomPinned);
+
+#[test]
+fn all_types_say_what_they_are() {
+    let (tx, rx) = rendezvous::<Mute>();
+    let mute = || Mute(PhantomPinned);
+    for text in [format!("{tx:?}"), format!("{rx:?}")] {
+        for part in ["end: None", "senders: 1", "receivers: 1", "handed_over: 0"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+    assert!(format!("{tx:?}").starts_with("Sender") && format!("{rx:?}").starts_with("Receiver"));
+    assert!(format!("{:?}", tx.downgrade()).starts_with("WeakSender"));
+    assert!(format!("{:?}", rx.downgrade()).starts_with("WeakReceiver"));
+    assert!(format!("{:?}", tx.stats()).starts_with("Stats"));
+
+    let mut recv = rx.recv();
+    assert!(format!("{recv:?}").contains("recv"));
+    pend(&mut recv);
+    assert!(format!("{tx:?}").contains("waiting_receivers: 1"));
+    let permit = tx.reserve().now().unwrap();
+    assert!(format!("{permit:?}").starts_with("Permit"));
+    drop((permit, recv));
+    for (text, name) in [
+        (format!("{:?}", tx.send(mute())), "send"),
+        (format!("{:?}", tx.send_all([mute()])), "send_all"),
+        (format!("{:?}", tx.reserve()), "reserve"),
+        (format!("{:?}", rx.closed()), "closed"),
+        (format!("{:?}", rx.iter()), "Values"),
+        (format!("{:?}", rx.stream()), "ValuesStream"),
+        (format!("{:?}", rx.clone().into_iter()), "IntoValues"),
+        (format!("{:?}", rx.clone().into_stream()), "IntoValuesStream"),
+    ] {
+        assert!(text.contains(name), "{name} in {text}");
+    }
+
+    let error = tx.send(mute()).now().unwrap_err();
+    assert!(format!("{error:?}").contains("NotReady"));
+    assert!(error.to_string().contains("not taken"), "{error}");
+    let error = tx.send_all([mute()]).now().unwrap_err();
+    assert!(format!("{error:?}").contains("NotReady"));
+    assert!(error.to_string().contains("not all items"), "{error}");
+    drop(error);
+    let error = rx.recv().wait_deadline(past()).err().unwrap();
+    assert!(format!("{error:?}").contains("TimedOut"));
+    assert!(error.to_string().contains("nothing was received"), "{error}");
+
+    tx.close();
+    for text in [format!("{tx:?}"), format!("{rx:?}")] {
+        assert!(text.contains("Some(Closed)"), "{text}");
+    }
+    // One text a reason, for all errors alike.
+    let (send, recv) = (tx.send(mute()).now().unwrap_err(), rx.recv().now().err().unwrap());
+    let why = Why::Closed.to_string();
+    assert!(send.to_string().ends_with(&why) && recv.to_string().ends_with(&why));
+    assert_eq!([Reason::is(&send), Reason::is(&recv)], [[true, false, false]; 2]);
+    assert!(tx.closed().now().is_ok());
+}
+
+#[test]
+fn an_operation_says_whether_it_is_done() {
+    let (tx, rx) = rendezvous();
+    let mut send = tx.send(1);
+    pend(&mut send);
+    assert!(format!("{send:?}").contains("done: false"));
+    assert_eq!(futures_lite::future::block_on(rx.stream().next()), Some(1));
+    ready(&mut send).unwrap();
+    assert!(format!("{send:?}").contains("done: true"));
+    for (text, name) in [
+        (panic_text(|| poll_once(&mut send)), "Sender::send"),
+        (
+            {
+                let mut sends = tx.send_all([0; 0]);
+                ready(&mut sends).unwrap();
+                panic_text(|| poll_once(&mut sends))
+            },
+            "Sender::send_all",
+        ),
+        (
+            {
+                tx.close();
+                let mut closed = rx.closed();
+                ready(&mut closed).unwrap();
+                panic_text(|| poll_once(&mut closed))
+            },
+            "closed",
+        ),
+        (
+            {
+                let mut reserve = tx.reserve();
+                assert!(ready(&mut reserve).is_err());
+                panic_text(|| reserve.wait().map(drop))
+            },
+            "Sender::reserve",
+        ),
+        (
+            {
+                let mut recv = rx.recv();
+                assert!(ready(&mut recv).is_err());
+                panic_text(|| recv.wait_timeout(Duration::ZERO))
+            },
+            "Receiver::recv",
+        ),
+    ] {
+        assert!(text.contains(name), "{name} in {text}");
+    }
+    // Nothing comes of a finished send that is reclaimed.
+    assert_eq!(send.reclaim(), None);
+}

@@ -1,0 +1,10 @@
+mod arms;
+mod cancel;
+mod cases;
+mod fairness;
+mod kept;
+mod meetings;
+mod model;
+mod panics;
+mod passed_over;
+mod stress;

@@ -1,0 +1,4 @@
+mod cancelled_reads;
+mod cases;
+mod matrix;
+mod model;

@@ -1,0 +1,5 @@
+#![cfg(not(handover_loom))]
+
+mod hash_tree;
+mod programs;
+mod words;
