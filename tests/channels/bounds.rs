@@ -6,10 +6,9 @@ use std::future::Future;
 use std::marker::PhantomPinned;
 use std::panic::{RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 
+use crate::support::*;
 use futures_core::{FusedStream, Stream as AnyStream};
 use handover::{
     Client, IntoIter, IntoStream, IntoValues, IntoValuesStream, Iter, Permit, Receiver, RecvError,
@@ -175,30 +174,29 @@ fn sizes() {
 
 /// Two values from a thread to another, each way in which they may meet.
 fn between_many<T: Send>(make: impl Fn(u8) -> T + Sync, check: impl Fn(u8, &T) + Sync) {
-    with_watchdog(|| {
-        let (tx, rx) = rendezvous::<T>();
-        thread::scope(|scope| {
-            let (tx, make) = (&tx, &make);
-            scope.spawn(move || {
-                assert!(tx.send(make(0)).wait().is_ok());
-                assert!(pollster::block_on(tx.send(make(1))).is_ok());
-                assert!(tx.send_all([make(2), make(3)]).wait().is_ok());
-                let permit = tx.reserve().wait().unwrap();
-                assert!(permit.send(make(4)).wait().is_ok());
-                tx.close();
-            });
-            let got = rx.recv().wait();
-            check(0, got.as_ref().ok().unwrap());
-            let got = pollster::block_on(rx.recv());
-            check(1, got.as_ref().ok().unwrap());
-            for (value, round) in rx.iter().zip(2..) {
-                check(round, &value);
-            }
-            assert_eq!(tx.stats().handed_over, 5);
+    let _watchdog = Watchdog::new();
+    let (tx, rx) = rendezvous::<T>();
+    thread::scope(|scope| {
+        let (tx, make) = (&tx, &make);
+        scope.spawn(move || {
+            assert!(tx.send(make(0)).wait().is_ok());
+            assert!(pollster::block_on(tx.send(make(1))).is_ok());
+            assert!(tx.send_all([make(2), make(3)]).wait().is_ok());
+            let permit = tx.reserve().wait().unwrap();
+            assert!(permit.send(make(4)).wait().is_ok());
+            tx.close();
         });
-        let back = tx.send(make(5)).now().map_err(SendError::into_unsent).unwrap_err();
-        check(5, &back.unwrap());
+        let got = rx.recv().wait();
+        check(0, got.as_ref().ok().unwrap());
+        let got = pollster::block_on(rx.recv());
+        check(1, got.as_ref().ok().unwrap());
+        for (value, round) in rx.iter().zip(2..) {
+            check(round, &value);
+        }
+        assert_eq!(tx.stats().handed_over, 5);
     });
+    let back = tx.send(make(5)).now().map_err(SendError::into_unsent).unwrap_err();
+    check(5, &back.unwrap());
 }
 
 #[test]
@@ -231,55 +229,39 @@ fn many_to_many_values_of_all_kinds() {
 #[test]
 fn mutably_borrowed_values_between_many_threads() {
     let mut numbers: Vec<u32> = (0..64).collect();
-    with_watchdog(|| {
-        let (tx, rx) = rendezvous::<&mut u32>();
-        thread::scope(|scope| {
-            for _ in 0..3 {
-                let rx = rx.clone();
-                scope.spawn(move || rx.iter().for_each(|number| *number *= 2));
-            }
-            drop(rx);
-            assert!(tx.send_all(&mut numbers).wait().is_ok());
-            drop(tx);
-        });
+    let _watchdog = Watchdog::new();
+    let (tx, rx) = rendezvous::<&mut u32>();
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            let rx = rx.clone();
+            scope.spawn(move || rx.iter().for_each(|number| *number *= 2));
+        }
+        drop(rx);
+        assert!(tx.send_all(&mut numbers).wait().is_ok());
+        drop(tx);
     });
     assert!(numbers.into_iter().eq((0..64).map(|n| n * 2)));
 }
 
 #[test]
 fn local_values_between_many_in_one_task() {
-    with_watchdog(|| {
-        let (tx, rx) = rendezvous::<Rc<Cell<u8>>>();
-        let mine = Rc::new(Cell::new(0));
-        let produce = async {
-            for _ in 0..3 {
-                tx.send(Rc::clone(&mine)).await.unwrap();
-            }
-            tx.close();
-        };
-        let consume = async {
-            while let Ok(value) = rx.recv().await {
-                assert!(Rc::ptr_eq(&mine, &value));
-                value.set(value.get() + 1);
-            }
-        };
-        pollster::block_on(futures_lite::future::zip(produce, consume));
-        assert_eq!((mine.get(), Rc::strong_count(&mine)), (3, 1));
-    });
-}
-
-/// Runs `test`, and ends the process when it hangs.
-fn with_watchdog<R>(test: impl FnOnce() -> R) -> R {
-    let (done, watched) = mpsc::channel::<()>();
-    thread::spawn(move || {
-        if watched.recv_timeout(Duration::from_secs(60)) == Err(mpsc::RecvTimeoutError::Timeout) {
-            eprintln!("a test hangs");
-            std::process::abort();
+    let _watchdog = Watchdog::new();
+    let (tx, rx) = rendezvous::<Rc<Cell<u8>>>();
+    let mine = Rc::new(Cell::new(0));
+    let produce = async {
+        for _ in 0..3 {
+            tx.send(Rc::clone(&mine)).await.unwrap();
         }
-    });
-    let result = test();
-    drop(done);
-    result
+        tx.close();
+    };
+    let consume = async {
+        while let Ok(value) = rx.recv().await {
+            assert!(Rc::ptr_eq(&mine, &value));
+            value.set(value.get() + 1);
+        }
+    };
+    pollster::block_on(futures_lite::future::zip(produce, consume));
+    assert_eq!((mine.get(), Rc::strong_count(&mine)), (3, 1));
 }
 
 /// Two values each way between two threads.
@@ -287,22 +269,21 @@ fn between_threads<T: Send, U: Send>(
     make: impl Fn(u8) -> (T, U) + Sync,
     check: impl Fn(u8, &T, &U) + Sync,
 ) {
-    with_watchdog(|| {
-        let (mut server, mut client) = duplex::<T, U>();
-        thread::scope(|scope| {
-            let (make, check) = (&make, &check);
-            scope.spawn(move || {
-                let first = server.demand().wait().unwrap();
-                check(0, &make(0).0, &first);
-                let Ok(second) = server.exchange(make(0).0).wait() else { panic!("no second") };
-                check(1, &make(1).0, &second);
-                assert!(server.finish_with(make(1).0).is_ok());
-            });
-            for round in 0..2 {
-                let Ok(answer) = client.exchange(make(round).1).wait() else { panic!("no answer") };
-                check(round, &answer, &make(round).1);
-            }
+    let _watchdog = Watchdog::new();
+    let (mut server, mut client) = duplex::<T, U>();
+    thread::scope(|scope| {
+        let (make, check) = (&make, &check);
+        scope.spawn(move || {
+            let first = server.demand().wait().unwrap();
+            check(0, &make(0).0, &first);
+            let Ok(second) = server.exchange(make(0).0).wait() else { panic!("no second") };
+            check(1, &make(1).0, &second);
+            assert!(server.finish_with(make(1).0).is_ok());
         });
+        for round in 0..2 {
+            let Ok(answer) = client.exchange(make(round).1).wait() else { panic!("no answer") };
+            check(round, &answer, &make(round).1);
+        }
     });
 }
 
@@ -322,25 +303,24 @@ fn borrowed_values_in_scoped_threads() {
 #[test]
 fn mutably_borrowed_values_come_back() {
     let mut numbers = [1, 2, 3];
-    with_watchdog(|| {
-        let (mut server, mut client) = duplex::<&mut i32, &mut i32>();
-        thread::scope(|scope| {
-            scope.spawn(move || {
-                let mut demand = server.demand().wait();
-                while let Ok(number) = demand {
-                    *number *= 10;
-                    match server.exchange(number).wait() {
-                        Ok(next) => demand = Ok(next),
-                        Err(_) => return,
-                    }
+    let _watchdog = Watchdog::new();
+    let (mut server, mut client) = duplex::<&mut i32, &mut i32>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut demand = server.demand().wait();
+            while let Ok(number) = demand {
+                *number *= 10;
+                match server.exchange(number).wait() {
+                    Ok(next) => demand = Ok(next),
+                    Err(_) => return,
                 }
-            });
-            for number in &mut numbers {
-                let Ok(back) = client.exchange(number).wait() else { panic!("no answer") };
-                *back += 1;
             }
-            drop(client);
         });
+        for number in &mut numbers {
+            let Ok(back) = client.exchange(number).wait() else { panic!("no answer") };
+            *back += 1;
+        }
+        drop(client);
     });
     assert_eq!(numbers, [11, 21, 31]);
 }
@@ -388,26 +368,25 @@ fn values_that_are_not_shared() {
 
 #[test]
 fn local_values_in_one_task() {
-    with_watchdog(|| {
-        let (mut server, mut client) = duplex::<Rc<Cell<u8>>, Rc<Cell<u8>>>();
-        let produce = async {
-            let mut demand = server.demand().await.unwrap();
-            for _ in 0..2 {
-                demand.set(demand.get() + 1);
-                demand = server.exchange(Rc::clone(&demand)).await.unwrap();
-            }
-            server.finish_with(demand).unwrap();
-        };
-        let consume = async {
-            for round in 0..3 {
-                let mine = Rc::new(Cell::new(round));
-                let back = client.exchange(Rc::clone(&mine)).await.unwrap();
-                assert!(Rc::ptr_eq(&mine, &back));
-                assert_eq!(back.get(), if round < 2 { round + 1 } else { round });
-            }
-        };
-        pollster::block_on(futures_lite::future::zip(produce, consume));
-    });
+    let _watchdog = Watchdog::new();
+    let (mut server, mut client) = duplex::<Rc<Cell<u8>>, Rc<Cell<u8>>>();
+    let produce = async {
+        let mut demand = server.demand().await.unwrap();
+        for _ in 0..2 {
+            demand.set(demand.get() + 1);
+            demand = server.exchange(Rc::clone(&demand)).await.unwrap();
+        }
+        server.finish_with(demand).unwrap();
+    };
+    let consume = async {
+        for round in 0..3 {
+            let mine = Rc::new(Cell::new(round));
+            let back = client.exchange(Rc::clone(&mine)).await.unwrap();
+            assert!(Rc::ptr_eq(&mine, &back));
+            assert_eq!(back.get(), if round < 2 { round + 1 } else { round });
+        }
+    };
+    pollster::block_on(futures_lite::future::zip(produce, consume));
 }
 
 #[test]
@@ -428,13 +407,12 @@ fn errors_are_boxed() {
 
 #[test]
 fn an_end_outlives_a_caught_panic() {
-    with_watchdog(|| {
-        let (mut server, client) = simplex();
-        let result = catch_unwind(move || {
-            drop(client);
-            std::panic::resume_unwind(Box::new(1_u8));
-        });
-        assert!(result.is_err());
-        assert_eq!(server.send(1).wait().unwrap_err().why(), Why::Dropped);
+    let _watchdog = Watchdog::new();
+    let (mut server, client) = simplex();
+    let result = catch_unwind(move || {
+        drop(client);
+        std::panic::resume_unwind(Box::new(1_u8));
     });
+    assert!(result.is_err());
+    assert_eq!(server.send(1).wait().unwrap_err().why(), Why::Dropped);
 }

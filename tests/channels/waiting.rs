@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Watchdog, peer_waits, until};
+use crate::support::*;
 use handover::{Why, duplex, rendezvous, simplex, stream};
 
 const BLOCKED: Duration = Duration::from_millis(500);

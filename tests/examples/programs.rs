@@ -1,5 +1,4 @@
 //! Runs the examples as programs, in bounded time.
-#![allow(dead_code)]
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};

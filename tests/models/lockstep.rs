@@ -1,8 +1,4 @@
-//! Every interleaving (up to a number of preemptions) of small conversations, for each pairing of thread and task.
-//!
-//! Run: `RUSTFLAGS="--cfg handover_loom" cargo test --release --test loom`. A lost wake-up shows as loom's "deadlock", an endless
-//! loop as "exceeded maximum number of branches": no other watchdog is needed. A failing model may abort the test binary,
-//! where an end is dropped while unwinding; run that model alone to see its message.
+//! Small conversations over `simplex()` and `duplex()`.
 
 use std::future::Future;
 use std::mem;

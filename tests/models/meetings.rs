@@ -1,6 +1,4 @@
-//! Meetings of three and more, beyond those of `select_loom` and `rendezvous_loom`.
-//!
-//! Run: `RUSTFLAGS="--cfg handover_loom" cargo test --release --test meetings_loom`.
+//! Meetings of three and more, beyond those of `select` and `rendezvous`.
 
 use std::time::Duration;
 

@@ -1,6 +1,4 @@
-//! Every interleaving (up to a number of preemptions) of small meetings on a channel of many ends.
-//!
-//! Run: `RUSTFLAGS="--cfg handover_loom" cargo test --release --test rendezvous_loom`. A lost wake-up shows as loom's "deadlock".
+//! Small meetings on a channel of many ends.
 
 use std::task::Poll;
 use std::time::Duration;

@@ -1,7 +1,5 @@
-//! Every interleaving (up to a number of preemptions) of small choices: a select against plain operations, and against another one.
-//!
-//! Run: `RUSTFLAGS="--cfg handover_loom" cargo test --release --test select_loom`. A lost wake-up shows as loom's "deadlock", two arms
-//! that happened as values that do not add up.
+//! Small choices: a select against plain operations, and against another one. Two arms that both happened show as values that do
+//! not add up.
 
 use crate::support::*;
 use handover::{Sel2, Why, rendezvous, select, simplex};

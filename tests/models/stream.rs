@@ -1,7 +1,4 @@
-//! Every interleaving (up to a number of preemptions) of small conversations over `stream()`, for each pairing of thread and
-//! task.
-//!
-//! Run: `RUSTFLAGS="--cfg handover_loom" cargo test --release --test stream_loom`. A lost wake-up shows as loom's "deadlock".
+//! Small conversations over `stream()`.
 
 use std::mem;
 use std::pin::Pin;

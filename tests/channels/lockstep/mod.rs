@@ -1,5 +1,60 @@
+//! Channels in lockstep: `simplex()` and `duplex()`.
+
 mod cancel;
 mod cases;
+mod ends;
+mod kept;
 mod matrix;
 mod model;
+mod panics;
+mod races;
+mod reenter;
+mod says;
+mod threads;
+mod time;
+mod turns;
 mod wakers;
+
+use crate::support::*;
+use handover::{Client, Server, Why};
+
+/// All items up to the end, and the end.
+pub(crate) async fn collect<T>(client: &mut Client<T>, how: How) -> (Vec<T>, Why) {
+    let mut items = Vec::new();
+    loop {
+        match how.run(client.recv()).await {
+            Ok(item) => items.push(item),
+            Err(end) => return (items, end.why()),
+        }
+    }
+}
+
+pub(crate) fn leave<T>(end: T, why: Why)
+where
+    T: Leave,
+{
+    match why {
+        Why::Closed => end.say_goodbye(),
+        Why::Dropped => drop(end),
+        _ => assert!(panics(move || {
+            let _end = end;
+            quiet_panic();
+        })),
+    }
+}
+
+pub(crate) trait Leave {
+    fn say_goodbye(self);
+}
+
+impl<T, U> Leave for Server<T, U> {
+    fn say_goodbye(self) {
+        self.finish();
+    }
+}
+
+impl<T, U> Leave for Client<T, U> {
+    fn say_goodbye(self) {
+        self.close();
+    }
+}

@@ -1,26 +1,22 @@
-//! Routines as iterators and streams: who drives them, how they end, what becomes of their panics.
+//! Routines that their consumer drives: how they end, and what becomes of their panics.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll};
 use std::thread;
 
-use crate::support::{Bell, Watchdog};
+use crate::support::*;
 use futures_core::FusedStream;
 use futures_lite::StreamExt;
 use futures_lite::future::{block_on, poll_fn, poll_once, yield_now, zip};
-use handover::{Client, Generator, Server, Why, generate, produce, produce_in, simplex};
+use handover::{Client, Generator, Server, Why, generate, simplex};
+
+use super::message;
 
 fn up_to(n: u32) -> Generator<u32, impl Future<Output = ()> + Send> {
     generate(move |mut server| async move { _ = server.send_all(0..n).await })
-}
-
-fn message(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic.downcast_ref::<&str>().copied().unwrap_or("not a text")
 }
 
 #[test]
@@ -228,109 +224,6 @@ fn a_cancelled_next_of_a_generator_stream_loses_nothing() {
 }
 
 #[test]
-fn a_produced_routine_gives_its_items_and_then_the_end() {
-    let _dog = Watchdog::new();
-    assert!(produce(|server| _ = server.send_all(0..100).wait()).eq(0..100));
-    let mut none = produce(|_: &mut Server<u8>| {});
-    assert_eq!((none.next(), none.next(), none.end()), (None, None, Some(Why::Closed)));
-    let stream = produce(|server| _ = server.send_all(0..100).wait()).into_stream();
-    assert!(block_on(stream.collect::<Vec<_>>()).into_iter().eq(0..100));
-}
-
-#[test]
-fn a_panic_of_a_produced_routine_goes_on_in_the_consumer_after_the_items() {
-    let _dog = Watchdog::new();
-    let fails = |server: &mut Server<u32>| {
-        _ = server.send(1).wait();
-        panic!("the disk is gone");
-    };
-    let mut items = produce(fails);
-    assert_eq!(items.next(), Some(1));
-    let panic = catch_unwind(AssertUnwindSafe(|| items.next())).unwrap_err();
-    assert_eq!(message(&*panic), "the disk is gone");
-    assert_eq!((items.next(), items.end()), (None, Some(Why::Panicked)));
-
-    let mut items = produce(fails).into_stream();
-    assert_eq!(block_on(items.next()), Some(1));
-    let panic = catch_unwind(AssertUnwindSafe(|| block_on(items.next()))).unwrap_err();
-    assert_eq!(message(&*panic), "the disk is gone");
-
-    let mut items = produce(fails);
-    assert_eq!(items.next(), Some(1));
-    assert_eq!(message(&*items.join().unwrap_err()), "the disk is gone");
-}
-
-#[test]
-fn dropping_what_is_produced_closes_the_channel() {
-    let _dog = Watchdog::new();
-    let (told, why) = mpsc::channel();
-    let mut items = produce(move |server| {
-        let error = server.send_all(0..).wait().unwrap_err();
-        told.send((error.why(), error.into_rest().next())).unwrap();
-    });
-    assert_eq!(items.next(), Some(0));
-    drop(items);
-    assert_eq!(why.recv().unwrap(), (Why::Dropped, Some(1)));
-}
-
-#[test]
-fn joining_waits_for_the_routine_and_says_closed_to_it() {
-    let _dog = Watchdog::new();
-    let ends = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&ends);
-    let mut items = produce(move |server| {
-        assert_eq!(server.send_all(0..).wait().unwrap_err().why(), Why::Closed);
-        counter.fetch_add(1, Ordering::Relaxed);
-    });
-    assert_eq!(items.next(), Some(0));
-    items.join().unwrap();
-    assert_eq!(ends.load(Ordering::Relaxed), 1);
-}
-
-#[test]
-fn a_scoped_routine_borrows() {
-    let _dog = Watchdog::new();
-    let text = String::from("one two three");
-    let mut lines = 0;
-    thread::scope(|scope| {
-        let words = produce_in(scope, |server| {
-            lines += 1;
-            _ = server.send_all(text.split(' ')).wait();
-        });
-        assert!(words.eq(["one", "two", "three"]));
-        let letters =
-            produce_in(scope, |server| _ = server.send_all(text.chars()).wait()).into_stream();
-        assert_eq!(block_on(letters.collect::<String>()), text);
-    });
-    assert_eq!(lines, 1);
-}
-
-#[test]
-fn a_panic_of_a_scoped_routine_goes_on_once() {
-    let _dog = Watchdog::new();
-    let panic = catch_unwind(|| {
-        thread::scope(|scope| {
-            let mut items = produce_in(scope, |server| {
-                server.send(1).wait().unwrap();
-                panic!("scoped");
-            });
-            assert_eq!(items.next(), Some(1));
-            _ = items.next();
-        });
-    })
-    .unwrap_err();
-    assert_eq!(message(&*panic), "scoped");
-    thread::scope(|scope| {
-        let mut items = produce_in(scope, |server: &mut Server<u8>| {
-            _ = server.demand().wait();
-            panic!("joined");
-        });
-        assert!(catch_unwind(AssertUnwindSafe(|| items.next())).is_err());
-        assert_eq!(items.next(), None);
-    });
-}
-
-#[test]
 fn generators_can_be_nested() {
     let _dog = Watchdog::new();
     fn halves(n: u32) -> Generator<u32, impl Future<Output = ()>> {
@@ -415,7 +308,7 @@ fn a_dropped_generator_wakes_a_server_that_waits_elsewhere_in_the_same_task() {
     _ = bell.rings();
     drop(numbers);
     assert_eq!(bell.rings(), 1, "the server was not told that its client left");
-    assert_eq!(crate::support::ready(&mut send).unwrap_err().why(), Why::Dropped);
+    assert_eq!(ready(&mut send).unwrap_err().why(), Why::Dropped);
 }
 
 #[test]

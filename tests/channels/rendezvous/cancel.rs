@@ -1,17 +1,13 @@
-//! Operations that are dropped at any moment, and user code (wakers, destructors) that misbehaves in the middle of a meeting.
+//! Operations that are given up, at every point: nothing is lost, and nothing comes twice.
 
-use std::cell::RefCell;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{
-    Bell, Census, Counted, Hook, Moment, Stress, Watchdog, dither, panics, pend, poll_with, ready,
-};
+use crate::support::*;
 use futures_lite::future::block_on;
-use handover::{Receiver, Sender, Why, rendezvous};
+use handover::rendezvous;
 
 // ---- dropped after the other side has acted
 
@@ -115,194 +111,6 @@ fn a_stream_that_is_dropped_while_it_waits_passes_the_call_on() {
     assert_eq!(ready(&mut recv), Ok(1));
 }
 
-// ---- another waker
-
-#[test]
-fn the_newest_waker_is_woken() {
-    let (tx, rx) = rendezvous();
-    let (old, new) = (Bell::new(), Bell::new());
-    let mut recv = rx.recv();
-    assert!(poll_with(&mut recv, &old.1).is_pending());
-    assert!(poll_with(&mut recv, &new.1).is_pending());
-    let mut send = tx.send(1);
-    assert!(poll_with(&mut send, &old.1).is_pending());
-    assert_eq!((old.0.rings(), new.0.rings()), (0, 1));
-    assert!(poll_with(&mut send, &new.1).is_pending());
-    assert_eq!(ready(&mut recv), Ok(1));
-    assert_eq!((old.0.rings(), new.0.rings()), (0, 1));
-    ready(&mut send).unwrap();
-}
-
-#[test]
-fn a_task_may_go_on_as_a_thread() {
-    let _watchdog = Watchdog::new();
-    let (tx, rx) = rendezvous();
-    thread::scope(|scope| {
-        let mut recv = rx.recv();
-        pend(&mut recv);
-        let mut send = tx.send(1);
-        pend(&mut send);
-        scope.spawn(move || send.wait().unwrap());
-        assert_eq!(recv.wait(), Ok(1));
-        let mut recv = rx.recv();
-        pend(&mut recv);
-        let blocked = scope.spawn(move || recv.wait());
-        while tx.send(2).now().is_err() {} // a thread now, served at once
-        assert_eq!(blocked.join().unwrap(), Ok(2));
-    });
-}
-
-// ---- wakers and destructors that use the channel, or panic
-
-#[test]
-fn wakers_may_use_the_channel_at_any_moment_of_their_life() {
-    let _watchdog = Watchdog::new();
-    for moment in [Moment::Wake, Moment::Clone, Moment::Drop] {
-        let census = Census::new();
-        let (tx, rx) = rendezvous();
-        let calls = Arc::new(AtomicUsize::new(0));
-        let use_all = {
-            let (tx, rx, calls) = (tx.downgrade(), rx.downgrade(), Arc::clone(&calls));
-            move || {
-                let (tx, rx) = (tx.upgrade().unwrap(), rx.upgrade().unwrap());
-                let fresh = Census::new();
-                drop(tx.send(fresh.make()).now());
-                pend(&mut rx.recv());
-                drop(tx.reserve().now());
-                calls.fetch_add(1 + tx.stats().senders, SeqCst);
-            }
-        };
-        let hook = Hook::new();
-        let mut recv = rx.recv();
-        hook.set(moment, use_all.clone());
-        assert!(poll_with(&mut recv, &hook.waker()).is_pending());
-        let mut send = tx.send(census.make());
-        pend(&mut send);
-        assert_eq!(ready(&mut recv).unwrap(), 0);
-        ready(&mut send).unwrap();
-        drop(hook);
-        assert!(calls.load(SeqCst) > 0, "{moment:?}");
-        assert_eq!((tx.stats().waiting_senders, tx.stats().waiting_receivers), (0, 0));
-    }
-}
-
-#[test]
-fn a_waker_that_drops_the_last_ends_tells_everybody() {
-    let (tx, rx) = rendezvous::<u8>();
-    let weak = tx.downgrade();
-    let held = std::sync::Mutex::new(Some(tx));
-    let hook = Hook::new();
-    let mut recv = rx.recv();
-    assert!(poll_with(&mut recv, &hook.waker()).is_pending());
-    let held = Arc::new(held);
-    hook.set(Moment::Wake, {
-        let held = Arc::clone(&held);
-        move || drop(held.lock().unwrap().take())
-    });
-    {
-        let tx = weak.upgrade().unwrap();
-        let mut send = tx.send(1);
-        pend(&mut send); // wakes, and drops the other sender
-        assert_eq!(send.reclaim(), Some(1));
-    }
-    assert_eq!(ready(&mut recv).unwrap_err().why(), Why::Dropped);
-}
-
-#[test]
-fn a_panicking_waker_loses_nothing() {
-    for moment in [Moment::Wake, Moment::Clone, Moment::Drop] {
-        let census = Census::new();
-        let (tx, rx) = rendezvous();
-        // Of the sender: the receiver that wakes it has the value in hand.
-        let hook = Hook::new();
-        let waker = hook.waker();
-        let mut send = tx.send(census.make());
-        if moment == Moment::Clone {
-            hook.set_panic(moment);
-            assert!(panics(|| poll_with(&mut send, &waker)));
-            assert!(poll_with(&mut send, &waker).is_pending());
-        } else {
-            assert!(poll_with(&mut send, &waker).is_pending());
-            hook.set_panic(moment);
-        }
-        assert_eq!(rx.recv().now().unwrap(), 0, "{moment:?}");
-        ready(&mut send).unwrap();
-        // Of a receiver: the sender's step panics, and the value is still its.
-        let hook = Hook::new();
-        let waker = hook.waker();
-        let mut recv = rx.recv();
-        assert!(poll_with(&mut recv, &waker).is_pending());
-        let mut send = tx.send(census.make());
-        if moment == Moment::Wake {
-            hook.set_panic(moment);
-            assert!(panics(|| crate::support::poll_once(&mut send)));
-        }
-        pend(&mut send);
-        assert_eq!(ready(&mut recv).unwrap(), 1);
-        ready(&mut send).unwrap();
-        panics(|| drop(waker));
-        census.assert_settled();
-    }
-}
-
-#[test]
-fn a_panicking_waker_keeps_nobody_asleep_at_the_end() {
-    let (tx, rx) = rendezvous::<u8>();
-    let hooks: Vec<_> = (0..3).map(|_| Hook::new()).collect();
-    let mut recvs: Vec<_> = hooks.iter().map(|hook| (rx.recv(), hook.waker())).collect();
-    for (recv, waker) in &mut recvs {
-        assert!(poll_with(recv, waker).is_pending());
-    }
-    hooks[0].set_panic(Moment::Wake);
-    hooks[1].set_panic(Moment::Wake);
-    assert!(panics(|| tx.close()));
-    for ((recv, _), hook) in recvs.iter_mut().zip(&hooks) {
-        assert_eq!(hook.bell.rings(), 1);
-        assert!(ready(recv).unwrap_err().is_end());
-    }
-}
-
-#[test]
-fn the_destructor_of_a_value_may_use_the_channel() {
-    struct Loud(Option<(Sender<Loud>, Receiver<Loud>)>);
-    impl Drop for Loud {
-        fn drop(&mut self) {
-            if let Some((tx, rx)) = self.0.take() {
-                drop(tx.send(Loud(None)).now());
-                drop(rx.recv().now());
-                tx.close();
-            }
-        }
-    }
-    let _watchdog = Watchdog::new();
-    let (tx, rx) = rendezvous();
-    let mut send = tx.send(Loud(Some((tx.clone(), rx.clone()))));
-    pend(&mut send);
-    drop(send);
-    assert!(rx.is_closed());
-}
-
-#[test]
-fn an_iterator_that_panics_or_uses_the_channel() {
-    let census = Census::new();
-    let (tx, rx) = rendezvous();
-    let count = RefCell::new(0);
-    let mut send = tx.send_all(std::iter::from_fn(|| {
-        *count.borrow_mut() += 1;
-        drop(tx.send(census.make()).now());
-        if *count.borrow() == 2 {
-            crate::support::quiet_panic();
-        }
-        Some(census.make())
-    }));
-    pend(&mut send);
-    assert_eq!(rx.recv().now().unwrap(), 1);
-    assert!(panics(|| crate::support::poll_once(&mut send)));
-    drop(send);
-    assert_eq!(tx.stats().waiting_senders, 0);
-    census.assert_settled();
-}
-
 // ---- bursts
 
 #[test]
@@ -354,7 +162,7 @@ fn whatever_gives_up_nothing_is_lost() {
                                 .is_ok(),
                             2 => {
                                 let mut op = tx.send(value);
-                                let done = crate::support::poll_once(&mut op).is_ready();
+                                let done = poll_once(&mut op).is_ready();
                                 dither(dice.below(200));
                                 done || op.reclaim().is_none()
                             }
@@ -382,7 +190,7 @@ fn whatever_gives_up_nothing_is_lost() {
                             1 => rx.recv().wait_timeout(Duration::from_micros(dice.below(60))),
                             2 => {
                                 let mut op = rx.recv();
-                                match crate::support::poll_once(&mut op) {
+                                match poll_once(&mut op) {
                                     std::task::Poll::Ready(got) => got,
                                     std::task::Poll::Pending => {
                                         dither(dice.below(200));

@@ -4,8 +4,7 @@ use std::future::Future;
 use std::thread;
 
 use crate::support::*;
-use futures_lite::future::block_on;
-use handover::{Receiver, Sender, Why, rendezvous};
+use handover::{Why, rendezvous};
 
 /// Runs bodies that end when their channels do: each on a thread, each as a task of one executor, or in turns.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -200,117 +199,6 @@ fn a_pipeline_of_threads_then_tasks_then_threads() {
     });
 }
 
-// ---- the end wakes all
-
-const MANY: usize = 64;
-
-/// How the last end of a side goes.
-const WAYS: [Why; 3] = [Why::Closed, Why::Dropped, Why::Panicked];
-
-#[test]
-fn the_end_wakes_all_receivers() {
-    let _watchdog = Watchdog::new();
-    for why in WAYS {
-        let (tx, rx) = rendezvous::<u8>();
-        let bells: Vec<_> = (0..MANY).map(|_| Bell::new()).collect();
-        let mut recvs: Vec<_> = bells.iter().map(|(_, waker)| (rx.recv(), waker)).collect();
-        thread::scope(|scope| {
-            let threads: Vec<_> = (0..MANY)
-                .map(|n| {
-                    let rx = &rx;
-                    scope.spawn(move || match n % 4 {
-                        0 => rx
-                            .iter()
-                            .next()
-                            .map_or_else(|| rx.end().unwrap(), |_| panic!("a value")),
-                        1 => rx.recv().wait_timeout(std::time::Duration::MAX).unwrap_err().why(),
-                        2 => rx.closed().wait().unwrap(),
-                        _ => rx.recv().wait().unwrap_err().why(),
-                    })
-                })
-                .collect();
-            for (recv, waker) in &mut recvs {
-                assert!(poll_with(recv, waker).is_pending());
-            }
-            // A quarter of the threads only watch.
-            until(|| tx.stats().waiting_receivers == MANY + MANY / 4 * 3);
-            let_them_park();
-            leave(tx, why, |tx| _ = tx.close());
-            for thread in threads {
-                assert_eq!(thread.join().unwrap(), why);
-            }
-        });
-        for ((recv, _), (bell, _)) in recvs.iter_mut().zip(&bells) {
-            assert!(bell.rings() > 0, "{why:?}");
-            assert_eq!(ready(recv).unwrap_err().why(), why);
-        }
-        assert_eq!(rx.stats().waiting_receivers, 0);
-    }
-}
-
-#[test]
-fn the_end_wakes_all_senders() {
-    let _watchdog = Watchdog::new();
-    for why in WAYS {
-        let census = Census::new();
-        let (tx, rx) = rendezvous();
-        let bells: Vec<_> = (0..MANY).map(|_| Bell::new()).collect();
-        let mut sends: Vec<_> =
-            bells.iter().map(|(_, waker)| (tx.send(census.make()), waker)).collect();
-        thread::scope(|scope| {
-            let threads: Vec<_> = (0..MANY)
-                .map(|n| {
-                    let (tx, census) = (&tx, &census);
-                    scope.spawn(move || match n % 4 {
-                        0 => {
-                            let error =
-                                tx.send_all([census.make(), census.make()]).wait().unwrap_err();
-                            let why = error.why();
-                            assert_eq!(error.into_rest().count(), 2);
-                            why
-                        }
-                        1 => tx.reserve().wait().map(drop).unwrap_err().why(),
-                        _ => {
-                            let error = tx.send(census.make()).wait().unwrap_err();
-                            assert!(error.unsent().is_some());
-                            error.why()
-                        }
-                    })
-                })
-                .collect();
-            for (send, waker) in &mut sends {
-                assert!(poll_with(send, waker).is_pending());
-            }
-            until(|| rx.stats().waiting_senders == 2 * MANY);
-            let_them_park();
-            leave(rx, why, |rx| _ = rx.close());
-            for thread in threads {
-                assert_eq!(thread.join().unwrap(), why);
-            }
-        });
-        for ((send, _), (bell, _)) in sends.iter_mut().zip(&bells) {
-            assert!(bell.rings() > 0, "{why:?}");
-            let error = ready(send).unwrap_err();
-            assert_eq!(error.why(), why);
-            assert!(error.into_unsent().is_some());
-        }
-        assert_eq!(tx.stats().waiting_senders, 0);
-        drop(sends);
-        census.assert_settled();
-    }
-}
-
-fn leave<E>(end: E, why: Why, close: impl FnOnce(&E)) {
-    match why {
-        Why::Closed => close(&end),
-        Why::Panicked => assert!(panics(move || {
-            let _end = end;
-            quiet_panic();
-        })),
-        _ => drop(end),
-    }
-}
-
 // ---- alone
 
 #[test]
@@ -330,29 +218,4 @@ fn sending_to_oneself_on_one_thread_gives_the_value_back() {
     drop(recv);
     assert_eq!(tx.stats().handed_over, 0);
     census.assert_settled();
-}
-
-#[test]
-fn an_end_made_after_the_close_is_closed() {
-    fn all_closed(tx: &Sender<u8>, rx: &Receiver<u8>) {
-        assert!(tx.is_closed() && rx.is_closed());
-        assert_eq!(rx.end(), Some(Why::Closed));
-        assert_eq!(tx.send(1).now().unwrap_err().why(), Why::Closed);
-        assert_eq!(block_on(tx.send(1)).unwrap_err().into_unsent(), Some(1));
-        assert!(tx.send_all([1, 2]).wait().unwrap_err().into_rest().eq([1, 2]));
-        assert_eq!(tx.reserve().now().unwrap_err().why(), Why::Closed);
-        assert_eq!(rx.recv().wait().unwrap_err().why(), Why::Closed);
-        assert_eq!((rx.iter().next(), rx.into_iter().next()), (None, None));
-        assert_eq!((tx.closed().now(), rx.closed().wait()), (Ok(Why::Closed), Ok(Why::Closed)));
-        assert!(!tx.close() && !rx.close());
-    }
-    let (tx, rx) = rendezvous();
-    let (weak_tx, weak_rx) = (tx.downgrade(), rx.downgrade());
-    tx.close();
-    all_closed(&tx, &rx);
-    all_closed(&tx.clone(), &rx.clone());
-    all_closed(&weak_tx.upgrade().unwrap(), &weak_rx.upgrade().unwrap());
-    assert_eq!((tx.stats().senders, tx.stats().receivers), (1, 1));
-    drop((tx, rx));
-    assert!(weak_tx.upgrade().is_none() && weak_rx.clone().upgrade().is_none());
 }

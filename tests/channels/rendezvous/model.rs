@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use crate::support::{Bell, Census, Counted};
+use crate::support::*;
 use handover::{Permit, Receiver, Sender, Why, rendezvous};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;

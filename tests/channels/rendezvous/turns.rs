@@ -1,136 +1,13 @@
-//! Whose turn it is: permits, threads beside tasks and selects, wakers that panic in somebody's look.
+//! Whose turn it is: threads beside tasks and beside threads in a select.
 
 use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{
-    Hook, Moment, Watchdog, let_them_park, panics, pend, poll_once, poll_with, ready,
-};
+use crate::support::*;
 use futures_lite::future::block_on;
 use handover::{Sel2, never, rendezvous, select};
-
-/// What wakers of others do in its looks is nothing to a blocking iterator: it goes on to wait.
-#[test]
-fn a_blocking_iterator_goes_on_after_a_panic_of_a_waker() {
-    let _watchdog = Watchdog::new();
-    let (tx, rx) = rendezvous::<u8>();
-    let hook = Hook::new();
-    let mut reserve = tx.reserve();
-    assert!(poll_with(&mut reserve, &hook.waker()).is_pending());
-    hook.set_panic(Moment::Wake);
-    thread::scope(|scope| {
-        let sender = scope.spawn(|| {
-            while tx.stats().waiting_receivers == 0 {
-                thread::yield_now();
-            }
-            drop(reserve);
-            tx.send(1).wait().unwrap();
-        });
-        assert_eq!(rx.iter().next(), Some(1));
-        sender.join().unwrap();
-    });
-    assert!(!hook.is_set(Moment::Wake), "the waker did panic");
-    assert_eq!(rx.stats().waiting_receivers, 0);
-}
-
-/// A blocked thread whose look runs somebody's waker, which hands it a value and then panics.
-#[test]
-fn a_blocked_receive_that_a_waker_makes_panic_has_not_been_given_a_value() {
-    let (tx, rx) = rendezvous::<u8>();
-    let tx: &'static _ = Box::leak(Box::new(tx));
-    let hook = Hook::new();
-    let reserve = Arc::new(Mutex::new(tx.reserve()));
-    assert!(poll_with(&mut *reserve.lock().unwrap(), &hook.waker()).is_pending());
-    let is_sent = Arc::new(AtomicUsize::new(0));
-    {
-        let (reserve, is_sent) = (Arc::clone(&reserve), Arc::clone(&is_sent));
-        hook.set(Moment::Wake, move || {
-            let permit = ready(&mut *reserve.lock().unwrap()).unwrap();
-            is_sent.store(usize::from(permit.send(1).now().is_ok()), SeqCst);
-            crate::support::quiet_panic();
-        });
-    }
-    let mut got = None;
-    let has_panicked = panics(|| got = rx.recv().wait().ok());
-    assert_eq!(is_sent.load(SeqCst), usize::from(got.is_some()), "panicked: {has_panicked}");
-}
-
-/// `select(..).now()` gives a permit's receiver free, and must not do so once more when the arm is dropped.
-#[test]
-fn a_permit_as_an_arm_of_now_frees_its_receiver_only_once() {
-    let (tx, rx) = rendezvous();
-    let mut recv = rx.recv();
-    pend(&mut recv);
-    let mut first = tx.reserve().now().unwrap().send("first");
-    let mut reserve = tx.reserve();
-    pend(&mut reserve);
-    assert!(select((&mut first, never::<()>().recv())).now().is_none());
-    let second = ready(&mut reserve).unwrap(); // the receiver is kept for this one now
-    assert_eq!(first.reclaim(), Some("first"));
-    let mut third = tx.send("third");
-    pend(&mut third);
-    assert!(poll_once(&mut recv).is_pending(), "nothing from anybody else while a permit keeps it");
-    let mut second = second.send("second");
-    pend(&mut second);
-    assert_eq!(ready(&mut recv), Ok("second"));
-}
-
-#[test]
-fn a_permit_as_an_arm_of_now_does_not_use_the_receiver_of_another_permit() {
-    let (tx, rx) = rendezvous();
-    let mut recv = rx.recv();
-    pend(&mut recv);
-    let mut first = tx.reserve().now().unwrap().send("first");
-    let mut reserve = tx.reserve();
-    pend(&mut reserve);
-    assert!(select((&mut first, never::<()>().recv())).now().is_none());
-    let second = ready(&mut reserve).unwrap();
-    pend(&mut first);
-    assert!(poll_once(&mut recv).is_pending(), "nothing from anybody else while a permit keeps it");
-    let mut second = second.send("second");
-    pend(&mut second);
-    assert_eq!(ready(&mut recv), Ok("second"));
-}
-
-/// What a permit sends has had its turn, also before those who want a permit.
-#[test]
-fn what_a_permit_sends_comes_before_a_later_reserve() {
-    let (tx, rx) = rendezvous();
-    let mut gone = rx.recv();
-    pend(&mut gone);
-    let permit = tx.reserve().now().unwrap();
-    drop(gone);
-    let mut reserve = tx.reserve();
-    pend(&mut reserve);
-    let mut send = permit.send(1);
-    pend(&mut send);
-    assert_eq!(ready(&mut rx.recv()), Ok(1));
-}
-
-/// Nor is an offer overtaken that came before the reserve.
-#[test]
-fn a_permits_offer_does_not_let_a_reserve_overtake_an_older_offer() {
-    let (tx, rx) = rendezvous();
-    let mut gone = rx.recv();
-    pend(&mut gone);
-    let permit = tx.reserve().now().unwrap();
-    drop(gone);
-    let mut older = tx.send(1);
-    pend(&mut older);
-    let mut reserve = tx.reserve();
-    pend(&mut reserve);
-    let mut send = permit.send(0);
-    pend(&mut send);
-    let mut recvs = [rx.recv(), rx.recv()];
-    let got = recvs.each_mut().map(poll_once);
-    assert!(
-        got.iter().all(std::task::Poll::is_ready),
-        "{got:?}: a reserve that came later was first"
-    );
-}
 
 /// First come, first served: a receiving task beside a receiving thread, each always there again at once.
 #[test]

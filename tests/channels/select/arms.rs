@@ -3,7 +3,7 @@
 use std::task::Poll;
 use std::thread;
 
-use crate::support::{How, Watchdog, pend, poll_once, ready};
+use crate::support::*;
 use futures_lite::future::block_on;
 use handover::{Sel2, Sel3, Why, duplex, never, op, rendezvous, select, simplex, stream};
 

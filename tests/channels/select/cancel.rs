@@ -1,13 +1,12 @@
 //! What becomes of arms that lose, and of their values.
 
-use std::task::Poll;
 use std::thread;
-use std::time::Duration;
 
-use crate::support::{Census, Counted, Stress, Watchdog, pend, poll_once, ready};
-use handover::{Sel2, Sel3, Sender, Why, duplex, never, rendezvous, select, simplex, stream};
+use super::MOMENT;
+use crate::support::*;
+use handover::{Sel2, Sender, Why, duplex, never, rendezvous, select, simplex, stream};
 
-const MOMENT: Duration = Duration::from_millis(2);
+// ---- arms that lose
 
 /// An end that is there, for an arm that wins.
 fn open_and_shut() -> (Sender<u8>, handover::Receiver<u8>) {
@@ -15,8 +14,6 @@ fn open_and_shut() -> (Sender<u8>, handover::Receiver<u8>) {
     ends.0.close();
     ends
 }
-
-// ---- arms that lose
 
 #[test]
 fn values_of_arms_that_lost_are_dropped_once_and_that_of_the_winner_is_delivered() {
@@ -353,55 +350,119 @@ fn a_send_to_a_stream_that_was_taken_is_delivered_though_another_arm_won() {
     census.assert_settled();
 }
 
-/// `Ok`, or `reclaim`, tells where the value is.
+// ---- a select that is dropped
+
 #[test]
-fn what_a_borrowed_arm_tells_is_true_while_the_clock_races_the_peer() {
-    let _watchdog = Watchdog::new();
-    let mut stress = Stress::new("while_the_clock_races", Duration::from_secs(2));
+fn a_dropped_choice_withdraws_all() {
+    let census = Census::new();
+    let (tx, rx) = rendezvous();
+    let other = rendezvous::<Counted>();
+    let arms = || select((tx.send(census.make()), other.1.recv(), other.0.reserve(), tx.closed()));
+    drop(arms());
+    census.assert_settled();
+    let mut choice = arms();
+    pend(&mut choice);
+    census.assert_alive(1);
+    drop(choice);
+    census.assert_settled();
+    assert_eq!((tx.stats().waiting_senders, other.0.stats().waiting_receivers), (0, 0));
+    assert_eq!(other.0.stats().waiting_senders, 0);
+    // Taken before it was dropped: delivered, and nothing else.
+    let mut choice = arms();
+    pend(&mut choice);
+    let got = rx.recv().now().unwrap();
+    let mut unheard = other.0.send(census.make());
+    pend(&mut unheard);
+    drop(choice);
+    assert!(unheard.reclaim().is_some());
+    drop(got);
+    assert_eq!(tx.stats().handed_over, 1);
+    census.assert_settled();
+}
+
+#[test]
+fn a_borrowed_arm_that_was_taken_before_its_choice_was_dropped_says_so() {
+    let (tx, rx) = rendezvous();
+    for way in 0..3 {
+        let mut send = tx.send(1);
+        let mut other = tx.send(2);
+        let mut choice = select((&mut send, &mut other));
+        pend(&mut choice);
+        let got = rx.recv().now().unwrap();
+        drop(choice);
+        let (taken, kept) = if got == 1 { (send, other) } else { (other, send) };
+        assert_eq!(kept.reclaim(), Some(3 - got));
+        let mut taken = taken;
+        match way {
+            0 => assert_eq!(taken.reclaim(), None),
+            1 => ready(&mut taken).unwrap(),
+            _ => taken.wait_timeout(MOMENT).unwrap(),
+        }
+    }
+}
+
+#[test]
+fn a_dropped_choice_passes_its_call_on() {
+    let (tx, rx) = rendezvous();
     let quiet = never::<u8>();
-    while stress.goes_on() {
-        let census = Census::new();
-        let (tx, rx) = rendezvous::<Counted>();
-        let (mut server, mut client) = simplex();
-        let (mut writer, mut reader) = stream();
-        let delays = [(); 2].map(|()| stress.below(60));
-        let thread = thread::scope(|scope| {
-            let taker = scope.spawn(|| {
-                crate::support::dither(delays[0] * 10);
-                let micros = Duration::from_micros(delays[0]);
-                let choice = select((rx.recv(), client.recv(), reader.recv()));
-                let got = if delays[1] % 2 == 0 {
-                    choice.wait_timeout(micros)
-                } else {
-                    let mut choice = choice;
-                    let mut got = None;
-                    for _ in 0..delays[0] {
-                        if let Poll::Ready(done) = poll_once(&mut choice) {
-                            got = Some(done);
-                            break;
-                        }
-                    }
-                    got
-                };
-                match got {
-                    Some(Sel3::A(got) | Sel3::B(got) | Sel3::C(got)) => Some(got.unwrap().id),
-                    None => None,
-                }
-            });
-            let micros = Duration::from_micros(delays[1]);
-            let (mut one, mut two, mut three) =
-                (tx.send(census.make()), server.send(census.make()), writer.send(census.make()));
-            drop(select((&mut one, &mut two, &mut three, quiet.recv())).wait_timeout(micros));
-            let taken = taker.join().unwrap();
-            let back = [one.reclaim(), two.reclaim(), three.reclaim()];
-            for (id, back) in back.iter().enumerate() {
-                let is_away = taken == Some(id);
-                // The client may have left its demand, and the item with the channel: never both, never neither.
-                assert_eq!(back.is_none(), is_away, "value {id}, {taken:?}, {back:?}");
-            }
-            taken
-        });
-        drop((thread, server, client, writer, reader));
-        census.assert_settled();
+    let (bell, waker) = Bell::new();
+    let mut choice = select((rx.recv(), quiet.recv()));
+    pend(&mut choice);
+    let mut waiting = rx.recv();
+    assert!(poll_with(&mut waiting, &waker).is_pending());
+    let mut send = tx.send(1);
+    pend(&mut send);
+    assert_eq!(bell.rings(), 0);
+    drop(choice);
+    assert_eq!(bell.rings(), 1);
+    assert_eq!(ready(&mut waiting), Ok(1));
+    // So does one that chose otherwise.
+    let (signal, stop) = rendezvous();
+    let mut choice = select((stop.recv(), rx.recv())).biased();
+    pend(&mut choice);
+    let mut waiting = rx.recv();
+    assert!(poll_with(&mut waiting, &waker).is_pending());
+    let (mut one, mut send) = (signal.send(1), tx.send(2));
+    pend(&mut one);
+    pend(&mut send);
+    assert!(matches!(ready(&mut choice), Sel2::A(Ok(1))));
+    assert_eq!(bell.rings(), 1);
+    assert_eq!(ready(&mut waiting), Ok(2));
+    // And a permit that was granted meanwhile.
+    let mut recv = rx.recv();
+    let mut choice = select((signal.reserve(), tx.reserve())).biased();
+    pend(&mut choice);
+    let mut both = stop.recv();
+    pend(&mut recv);
+    pend(&mut both);
+    let Sel2::A(permit) = ready(&mut choice) else { panic!("the first") };
+    let mut send = tx.send(3);
+    pend(&mut send);
+    assert_eq!(ready(&mut recv), Ok(3), "nobody keeps it");
+    drop(permit);
+}
+
+/// Who lets a permit go has nothing more to do with its receiver, which may be another's.
+#[test]
+fn a_permit_that_lost_is_given_up_once() {
+    let (tx, rx) = rendezvous();
+    let quiet = never::<u8>();
+    for chooses in [true, false] {
+        let mut recv = rx.recv();
+        pend(&mut recv);
+        let permit = tx.reserve().now().unwrap();
+        let (mut next, mut behind) = (tx.reserve(), tx.send(5));
+        pend(&mut next);
+        pend(&mut behind);
+        let mut send = permit.send(1);
+        if chooses {
+            assert!(select((&mut send, quiet.recv())).now().is_none());
+        }
+        assert_eq!(send.reclaim(), Some(1));
+        let permit = ready(&mut next).expect("it came before the send that waits");
+        let mut send = permit.send(2);
+        pend(&mut send);
+        assert_eq!(ready(&mut recv), Ok(2));
+        ready(&mut send).unwrap();
     }
 }

@@ -1,22 +1,16 @@
-//! What `select` does: who wins, which way it is waited for, and what it says of misuse.
+//! What `select` does: which arm wins, and what it says of misuse.
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Bell, Watchdog, panic_text, pend, poll_once, poll_with, ready, until};
+use super::MOMENT;
+use crate::support::*;
 use futures_lite::future::block_on;
 use handover::{
-    RecvError, Sel2, Sel3, Sel4, Sel5, Sel6, Sel7, Sel8, Sender, never, op, rendezvous, select,
-    simplex,
+    RecvError, Sel2, Sel3, Sel4, Sel5, Sel6, Sel7, Sel8, never, op, rendezvous, select, simplex,
 };
-
-fn until_receivers<T>(tx: &Sender<T>, n: usize) {
-    until(|| tx.stats().waiting_receivers == n);
-}
-
-const MOMENT: Duration = Duration::from_millis(2);
 
 // ---- each arm of each size
 
@@ -142,113 +136,6 @@ fn an_empty_vec_is_never_done() {
     assert!(!blocked.is_finished());
 }
 
-// ---- ways to wait
-
-#[test]
-fn nothing_happens_before_it_is_waited_for_nor_after_the_time_is_up() {
-    let _watchdog = Watchdog::new();
-    let (tx, rx) = rendezvous();
-    let (in_, out) = rendezvous::<u8>();
-    let waiting = || (tx.stats().waiting_senders, in_.stats().waiting_receivers);
-    let arms = || select((tx.send(1), out.recv()));
-    drop(arms());
-    let fresh = arms();
-    assert_eq!(waiting(), (0, 0));
-    assert!(rx.recv().now().is_err());
-    drop(fresh);
-
-    let start = Instant::now();
-    assert!(arms().wait_timeout(10 * MOMENT).is_none());
-    assert!(start.elapsed() >= 10 * MOMENT);
-    let deadline = Instant::now() + 5 * MOMENT;
-    assert!(arms().wait_deadline(deadline).is_none());
-    assert!(Instant::now() >= deadline);
-    assert!(arms().wait_deadline(start).is_none());
-    assert!(arms().wait_timeout(Duration::ZERO).is_none());
-    assert!(arms().now().is_none());
-    assert_eq!(waiting(), (0, 0));
-
-    let mut polled = arms();
-    pend(&mut polled);
-    assert_eq!(waiting(), (1, 1));
-    // What was polled may be waited for in any other way.
-    assert!(polled.wait_timeout(MOMENT).is_none());
-    let mut polled = arms();
-    pend(&mut polled);
-    assert!(polled.now().is_none());
-    let mut polled = arms();
-    pend(&mut polled);
-    assert_eq!(rx.recv().now(), Ok(1));
-    assert!(matches!(polled.now(), Some(Sel2::A(Ok(())))));
-    assert_eq!(waiting(), (0, 0));
-}
-
-#[test]
-fn what_is_done_when_the_time_is_up_counts() {
-    let (tx, rx) = rendezvous();
-    let never = never::<u8>();
-    for way in 0..3 {
-        let mut send = tx.send(way);
-        pend(&mut send);
-        let choice = select((never.recv(), rx.recv()));
-        let choice = match way {
-            0 => choice.wait_timeout(Duration::ZERO),
-            1 => choice.wait_deadline(Instant::now()),
-            _ => choice.now(),
-        };
-        assert!(matches!(choice, Some(Sel2::B(Ok(n))) if n == way));
-        ready(&mut send).unwrap();
-        // Taken after the last look.
-        let mut choice = select((never.recv(), tx.send(way)));
-        pend(&mut choice);
-        assert_eq!(rx.recv().now(), Ok(way));
-        let choice = match way {
-            0 => choice.wait_timeout(Duration::ZERO),
-            1 => choice.wait_deadline(Instant::now()),
-            _ => choice.now(),
-        };
-        assert!(matches!(choice, Some(Sel2::B(Ok(())))));
-    }
-}
-
-#[test]
-fn a_timeout_too_long_for_the_clock_is_none() {
-    let _watchdog = Watchdog::new();
-    let (tx, rx) = rendezvous();
-    let never = never::<u8>();
-    thread::scope(|scope| {
-        let receiver =
-            scope.spawn(|| select((rx.recv(), never.recv())).wait_timeout(Duration::MAX));
-        until_receivers(&tx, 1);
-        let sent = select((tx.send(3), never.recv())).wait_timeout(Duration::MAX);
-        assert!(matches!(sent, Some(Sel2::A(Ok(())))));
-        assert!(matches!(receiver.join().unwrap(), Some(Sel2::A(Ok(3)))));
-    });
-}
-
-#[test]
-fn never_is_never_ready() {
-    let _watchdog = Watchdog::new();
-    let quiet = never::<Rc<u8>>();
-    assert!(quiet.recv().now().unwrap_err().is_not_ready());
-    assert!(quiet.recv().wait_timeout(MOMENT).unwrap_err().is_timed_out());
-    assert!(quiet.closed().wait_timeout(MOMENT).unwrap_err().is_timed_out());
-    assert_eq!(quiet.end(), None);
-    assert_eq!(quiet.stats().senders, 0);
-    drop(quiet.clone());
-    assert_eq!(quiet.end(), None);
-    let (tx, rx) = rendezvous();
-    let choices = || (never::<u8>(), never::<u8>());
-    thread::scope(|scope| {
-        scope.spawn(|| tx.send_all(0..10).wait().map_err(drop));
-        for n in 0..10 {
-            let (before, after) = choices();
-            let choice = select((before.recv(), rx.recv(), after.recv())).wait();
-            assert!(matches!(choice, Sel3::B(Ok(got)) if got == n));
-        }
-    });
-}
-
 // ---- misuse, and what it is
 
 #[test]
@@ -300,6 +187,7 @@ impl<A, B, C> IsA for Sel3<A, B, C> {
 }
 
 type Unshared = Cell<u8>;
+
 type Both<T> = op::Select<(op::Send<'static, T>, op::Take<'static, T>)>;
 static_assertions::assert_impl_all!(Both<Unshared>: Send, Unpin, std::future::Future);
 static_assertions::assert_impl_all!(op::Select<Vec<op::Recv<'static, Unshared, ()>>>: Send, Unpin);

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use crate::support::{Watchdog, pend, ready};
+use crate::support::*;
 use futures_lite::future::block_on;
 use handover::{Sel2, Sel3, Sel8, rendezvous, select};
 

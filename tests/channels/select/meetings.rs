@@ -4,11 +4,10 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{Bell, Census, Stress, Watchdog, pend, poll_once, poll_with, ready};
+use super::MOMENT;
+use crate::support::*;
 use futures_lite::future::block_on;
 use handover::{Sel2, Sel3, Sender, Why, never, rendezvous, select};
-
-const MOMENT: Duration = Duration::from_millis(2);
 
 #[test]
 fn threads_and_tasks_choose_and_are_chosen_in_any_pairing() {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use crate::support::{Bell, Census, Counted};
+use crate::support::*;
 use handover::{
     Permit, Receiver, RecvError, Sel2, Sel3, SendError, Sender, Why, WriteError, rendezvous, select,
 };

@@ -4,9 +4,7 @@ use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
-use crate::support::{
-    Bell, Census, Counted, Hook, Moment, panics, pend, poll_once, poll_with, quiet_panic, ready,
-};
+use crate::support::*;
 use handover::{Sel2, Sel3, never, rendezvous, select, simplex, stream};
 
 /// Gives so many values, and then panics.

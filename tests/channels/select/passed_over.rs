@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::iter;
 
-use crate::support::{Bell, Census, panics, pend, poll_once, poll_with, quiet_panic, ready};
+use crate::support::*;
 use handover::{Receiver, Sel2, Sel3, op, rendezvous, select};
 
 /// Two items; `meanwhile` runs when the second one is asked for.

@@ -5,7 +5,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{Census, Counted, Stress, Watchdog, dither, poll_once};
+use crate::support::*;
 use futures_lite::future::block_on;
 use handover::{Receiver, Sel2, Sel3, Sender, never, rendezvous, select};
 

@@ -3,11 +3,11 @@
 
 use std::mem;
 use std::panic::AssertUnwindSafe;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::*;
 use futures_lite::FutureExt as _;
-use handover::{Reader, Why, Writer, op, stream};
+use handover::{Reader, Why, Writer, stream};
 
 /// What the writer does first; it then sends one more and finishes, if it still can.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -11,10 +11,11 @@ use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use crate::support::Watchdog;
 use handover::{Reader, Why, Writer, stream};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -489,31 +490,17 @@ fn converse(script: &Script) {
     }
 }
 
-/// Ends the test when it hangs: nothing here may block.
-fn with_watchdog(test: impl FnOnce()) {
-    let (done, watched) = mpsc::channel::<()>();
-    std::thread::spawn(move || {
-        if watched.recv_timeout(Duration::from_secs(120)) == Err(mpsc::RecvTimeoutError::Timeout) {
-            eprintln!("an operation that must not block does");
-            std::process::abort();
-        }
-    });
-    test();
-    drop(done);
-}
-
 #[test]
 fn what_is_written_is_what_is_read() {
-    with_watchdog(|| {
-        let config = ProptestConfig {
-            cases: 16 * ProptestConfig::default().cases,
-            max_shrink_iters: 20_000,
-            failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
-            source_file: Some(file!()),
-            ..ProptestConfig::default()
-        };
-        proptest!(config, |(script in script())| {
-            converse(&script);
-        });
+    let _watchdog = Watchdog::new();
+    let config = ProptestConfig {
+        cases: 16 * ProptestConfig::default().cases,
+        max_shrink_iters: 20_000,
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        source_file: Some(file!()),
+        ..ProptestConfig::default()
+    };
+    proptest!(config, |(script in script())| {
+        converse(&script);
     });
 }
