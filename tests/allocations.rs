@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
@@ -24,6 +24,8 @@ thread_local!(static TAKES_PART: Cell<bool> = const { Cell::new(false) });
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 static FREED: AtomicUsize = AtomicUsize::new(0);
 static BYTES: AtomicUsize = AtomicUsize::new(0);
+/// What has been received so far, for the watchdog.
+static PROGRESS: AtomicUsize = AtomicUsize::new(0);
 /// Bytes asked for and not given back.
 static HELD: AtomicIsize = AtomicIsize::new(0);
 
@@ -96,6 +98,7 @@ fn between_threads(
         let mut take = |range: std::ops::Range<u32>| {
             for round in range {
                 assert_eq!(client(&mut rx), round, "{name}");
+                PROGRESS.fetch_add(1, Relaxed);
             }
         };
         park_once();
@@ -202,7 +205,12 @@ fn many_to_many(
             }
         }
         park_once();
-        let take = |n| (0..n).for_each(|_| assert_ne!(receive(&rx), END, "{name}"));
+        let take = |n| {
+            for _ in 0..n {
+                assert_ne!(receive(&rx), END, "{name}");
+                PROGRESS.fetch_add(1, Relaxed);
+            }
+        };
         take(ROUNDS);
         while threads > 1 && (rounds.load(Relaxed) as u32) < ROUNDS {
             take(1);
@@ -265,8 +273,8 @@ fn rendezvous_in_steady_state() {
     many_to_many(
         "with timeouts",
         1,
-        |tx, n| tx.send(n).wait_timeout(Duration::from_secs(60)).is_ok(),
-        |rx| rx.recv().wait_timeout(Duration::from_secs(60)).unwrap_or(END),
+        |tx, n| tx.send(n).wait_timeout(Duration::from_secs(3600)).is_ok(),
+        |rx| rx.recv().wait_timeout(Duration::from_secs(3600)).unwrap_or(END),
     );
 }
 
@@ -452,9 +460,15 @@ fn creation() {
 fn a_message_allocates_nothing() {
     let (done, watched) = mpsc::channel::<()>();
     let watchdog = thread::spawn(move || {
-        if watched.recv_timeout(Duration::from_secs(120)) == Err(mpsc::RecvTimeoutError::Timeout) {
-            eprintln!("a conversation hangs");
-            std::process::abort();
+        let (mut idle_seconds, mut seen) = (0, 0);
+        while watched.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
+            let now = PROGRESS.load(Relaxed);
+            idle_seconds = if now == seen { idle_seconds + 1 } else { 0 };
+            seen = now;
+            if idle_seconds >= 60 {
+                eprintln!("a conversation hangs");
+                std::process::abort();
+            }
         }
     });
     TAKES_PART.set(true);

@@ -251,7 +251,7 @@ fn a_ready_future_polled_again_panics_with_its_name() {
     drop(tx);
     let mut recv = rx.recv();
     assert!(ready(&mut recv).is_err());
-    assert!(crate::support::panic_text(|| poll_once(&mut recv)).contains("Receiver::recv"));
+    assert!(panic_text(|| poll_once(&mut recv)).contains("Receiver::recv"));
     assert_eq!(poll_once(&mut rx.closed()), Poll::Ready(Ok(Why::Dropped)));
 }
 static_assertions::assert_impl_all!(Sender<std::cell::Cell<u8>>: Send, Sync);

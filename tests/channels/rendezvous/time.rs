@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::*;
-use handover::{Why, rendezvous, simplex};
+use handover::{Why, rendezvous};
 
 // ---- for ever, and not at all
 
@@ -156,46 +156,58 @@ fn what_was_done_meanwhile_beats_the_clock() {
     }
 }
 
-/// What is woken before the thread keeps it from being woken in time.
+/// The wake of a task is held up until the thread behind that task is done waiting, so that nobody wakes the thread in time.
 #[test]
 fn what_is_done_when_the_time_is_up_beats_the_clock_although_nobody_was_woken() {
     let _watchdog = Watchdog::new();
     for closes in [false, true] {
-        let (tx, rx) = rendezvous();
-        let hook = Hook::new();
-        let mut task = rx.recv();
-        assert!(poll_with(&mut task, &hook.waker()).is_pending());
-        let (over, is_over) = mpsc::channel();
-        thread::scope(|scope| {
-            let thread = scope.spawn(|| {
-                let got = rx.recv().wait_timeout(Duration::from_millis(100));
-                over.send(()).unwrap();
-                got
+        // On a busy machine the time may be up before anything is done: then there is more of it.
+        for attempt in 0.. {
+            assert!(attempt < 8, "the time was always up too soon");
+            let (tx, rx) = rendezvous();
+            let hook = Hook::new();
+            let mut task = rx.recv();
+            pend_with(&mut task, &hook.waker());
+            let (over, is_over) = mpsc::channel();
+            let is_called_in_time = Arc::new(AtomicBool::new(false));
+            let deadline = Instant::now() + Duration::from_millis(100 << attempt);
+            let is_in_time = thread::scope(|scope| {
+                let thread = scope.spawn(|| {
+                    let got = rx.recv().wait_deadline(deadline);
+                    over.send(()).unwrap();
+                    got
+                });
+                until(|| tx.stats().waiting_receivers == 2 || thread.is_finished());
+                let called_in_time = Arc::clone(&is_called_in_time);
+                hook.set(Moment::Wake, move || {
+                    called_in_time.store(Instant::now() < deadline, SeqCst);
+                    _ = is_over.recv();
+                });
+                let mut is_sent = false;
+                let mut send = tx.send(1);
+                if closes {
+                    tx.close();
+                } else {
+                    // The thread may have it when this returns.
+                    is_sent = poll_once(&mut send).is_ready();
+                }
+                assert!(!hook.is_set(Moment::Wake));
+                let got = thread.join().unwrap();
+                if !is_called_in_time.load(SeqCst) {
+                    return false;
+                }
+                if closes {
+                    assert_eq!(got.unwrap_err().why(), Why::Closed);
+                } else {
+                    assert_eq!(got, Ok(1));
+                    assert!(is_sent || ready(&mut send).is_ok());
+                }
+                true
             });
-            until(|| tx.stats().waiting_receivers == 2);
-            let is_called = Arc::new(AtomicBool::new(false));
-            let called = Arc::clone(&is_called);
-            hook.set(Moment::Wake, move || {
-                _ = is_over.recv();
-                called.store(true, SeqCst);
-            });
-            let mut is_sent = false;
-            let mut send = tx.send(1);
-            if closes {
-                tx.close();
-            } else {
-                // The thread may have it when this returns.
-                is_sent = poll_once(&mut send).is_ready();
+            if is_in_time {
+                break;
             }
-            let got = thread.join().unwrap();
-            assert!(is_called.load(SeqCst));
-            if closes {
-                assert_eq!(got.unwrap_err().why(), Why::Closed);
-            } else {
-                assert_eq!(got, Ok(1));
-                assert!(is_sent || ready(&mut send).is_ok());
-            }
-        });
+        }
     }
 }
 
@@ -244,12 +256,13 @@ fn a_receive_that_is_woken_for_nothing_does_not_begin_its_timeout_again() {
             });
             // Each time the task is called the thread is told along with it, and the value is gone when it looks.
             let start = Instant::now();
-            while !thread.is_finished() && start.elapsed() < TIMEOUT * 50 {
+            while !thread.is_finished() && start.elapsed() < PATIENCE {
                 let mut send = tx.send(1);
                 _ = poll_once(&mut send);
                 drop(send);
                 _ = poll_once(&mut task);
                 wakes.fetch_add(1, SeqCst);
+                progress();
                 dither(20_000);
             }
             assert!(thread.is_finished(), "still waits after {:?}", start.elapsed());
@@ -279,8 +292,9 @@ fn a_reserve_that_is_granted_who_goes_does_not_begin_its_timeout_again() {
                 (tx.reserve().wait_timeout(TIMEOUT).map(drop), start.elapsed())
             });
             let start = Instant::now();
-            while !thread.is_finished() && start.elapsed() < TIMEOUT * 50 {
+            while !thread.is_finished() && start.elapsed() < PATIENCE {
                 _ = poll_once(&mut rx.recv());
+                progress();
                 dither(20_000);
             }
             assert!(thread.is_finished(), "still waits after {:?}", start.elapsed());
@@ -292,17 +306,6 @@ fn a_reserve_that_is_granted_who_goes_does_not_begin_its_timeout_again() {
             return;
         }
     }
-}
-
-/// The items of a writer that would write for ever, were there no timeout.
-fn endless() -> impl Iterator<Item = u64> {
-    let start = Instant::now();
-    (0..).inspect(move |_| {
-        assert!(
-            start.elapsed() < Duration::from_secs(8),
-            "the timeout begins again, or is not seen"
-        );
-    })
 }
 
 #[test]
@@ -331,18 +334,4 @@ fn a_send_of_many_has_one_timeout_for_all() {
             assert_eq!(reader.join().unwrap(), rest, "the rest begins where the reader ended");
         });
     }
-}
-
-#[test]
-fn so_has_one_in_lockstep() {
-    let _watchdog = Watchdog::new();
-    let (mut server, mut client) = simplex();
-    thread::scope(|scope| {
-        let reader = scope.spawn(move || client.iter().count() as u64);
-        let error = server.send_all(endless()).wait_timeout(Duration::from_millis(40)).unwrap_err();
-        assert!(error.is_timed_out());
-        let rest = error.into_rest().next().unwrap();
-        server.finish();
-        assert_eq!(reader.join().unwrap(), rest);
-    });
 }

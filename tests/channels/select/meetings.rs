@@ -211,8 +211,8 @@ fn a_ring_of_three_threads_turns() {
                 })
             })
             .collect();
-        while stress.goes_on() {
-            crate::support::dither(stress.below(1_000));
+        while stress.goes_on() || ring.iter().all(|(to, _)| to.stats().handed_over == 0) {
+            dither(stress.below(1_000));
             thread::yield_now();
         }
         stop.close();

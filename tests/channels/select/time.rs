@@ -128,7 +128,7 @@ fn what_a_borrowed_arm_tells_is_true_while_the_clock_races_the_peer() {
         let delays = [(); 2].map(|()| stress.below(60));
         let thread = thread::scope(|scope| {
             let taker = scope.spawn(|| {
-                crate::support::dither(delays[0] * 10);
+                dither(delays[0] * 10);
                 let micros = Duration::from_micros(delays[0]);
                 let choice = select((rx.recv(), client.recv(), reader.recv()));
                 let got = if delays[1] % 2 == 0 {

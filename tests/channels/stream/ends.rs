@@ -2,8 +2,8 @@
 
 use std::iter;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::thread;
 
 use super::requests::*;
@@ -218,11 +218,17 @@ fn a_reader_that_leaves_is_noticed_under_each_request() {
         for how in [How::Thread, How::Task] {
             let (mut writer, mut reader) = stream();
             let pulled = AtomicUsize::new(0);
-            let items = iter::from_fn(|| Some(pulled.fetch_add(1, SeqCst)));
+            // The first item is made when the reader has been polled, so that nothing is there for it before it leaves.
+            let is_asked = AtomicBool::new(false);
+            let items = iter::from_fn(|| {
+                until(|| is_asked.load(SeqCst));
+                Some(pulled.fetch_add(1, SeqCst))
+            });
             thread::scope(|scope| {
                 let write =
                     scope.spawn(|| how.drive(how.run(writer.write_local(items))).unwrap_err());
-                _ = poll_once(&mut begin(&mut reader, what));
+                pend(&mut begin(&mut reader, what));
+                is_asked.store(true, SeqCst);
                 until(|| pulled.load(SeqCst) > 0);
                 drop(reader);
                 let error = write.join().unwrap();

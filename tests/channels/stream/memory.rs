@@ -16,6 +16,7 @@ impl Live {
     fn new(census: &Arc<(AtomicUsize, AtomicUsize)>) -> Self {
         let alive = census.0.fetch_add(1, SeqCst) + 1;
         census.1.fetch_max(alive, SeqCst);
+        progress();
         Self(Arc::clone(census))
     }
 }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use crate::support::Watchdog;
+use crate::support::{Watchdog, progress};
 use handover::{Reader, Why, Writer, stream};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -445,6 +445,7 @@ impl Wake for Bell {
 }
 
 fn converse(script: &Script) {
+    progress();
     let drops = Drops::default();
     let model = Model::default();
     let (writer, reader) = stream();

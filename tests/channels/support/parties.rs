@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use super::Op;
+use super::{Op, progress};
 use futures_lite::future::zip;
 
 /// How a body waits.
@@ -19,10 +19,12 @@ pub(crate) enum How {
 
 impl How {
     pub(crate) async fn run<O: Op>(self, op: O) -> O::Output {
-        match self {
+        let output = match self {
             How::Thread => op.block(),
             How::Task => op.await,
-        }
+        };
+        progress();
+        output
     }
 
     /// Gives way until `condition` holds.
@@ -136,6 +138,7 @@ impl Trace {
     }
 
     pub(crate) fn log(&self, what: impl Into<String>) {
+        progress();
         self.0.lock().unwrap().push(what.into());
     }
 

@@ -1,12 +1,16 @@
 //! Random choices, bounded in count and time.
 
+use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-/// Bounded in count and time; says its seed, so that a failure can be looked at again with `HANDOVER_SEED`.
+use super::progress;
+
+/// Random numbers for a test that is bounded in time. The test prints their seed, and `HANDOVER_SEED` repeats it.
 pub(crate) struct Stress {
     state: u64,
     until: Instant,
+    has_begun: Cell<bool>,
 }
 
 impl Stress {
@@ -18,22 +22,23 @@ impl Stress {
             .and_then(|seed| seed.parse().ok())
             .unwrap_or_else(|| RandomState::new().hash_one(test));
         println!("{test}: HANDOVER_SEED={seed}");
-        Self { state: seed, until: Instant::now() + limit }
+        Self { state: seed, until: Instant::now() + limit, has_begun: Cell::new(false) }
     }
 
-    /// Whether there is time for one more round.
+    /// Whether there is time for one more round. There always is for the first one, however busy the machine.
     pub(crate) fn goes_on(&self) -> bool {
-        Instant::now() < self.until
-    }
-
-    /// There is time for so long from now, at the most.
-    pub(crate) fn until_in(&mut self, limit: Duration) {
-        self.until = self.until.min(Instant::now() + limit);
+        progress();
+        !self.has_begun.replace(true) || Instant::now() < self.until
     }
 
     /// Another one, with a seed that follows from this one's.
     pub(crate) fn fork(&mut self) -> Self {
-        Self { state: self.below(u64::MAX), until: self.until }
+        Self { state: self.below(u64::MAX), until: self.until, has_begun: Cell::new(false) }
+    }
+
+    /// Another one, with a time of its own.
+    pub(crate) fn fork_for(&mut self, limit: Duration) -> Self {
+        Self { until: Instant::now() + limit, ..self.fork() }
     }
 
     /// The next number below `bound` (splitmix64).
@@ -51,4 +56,16 @@ pub(crate) fn dither(turns: u64) {
     for _ in 0..turns {
         std::hint::spin_loop();
     }
+}
+
+/// A wait that begins its timeout again at each wake-up does not end; one on a busy machine does, by then.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The items of a writer that would write for ever, were there no timeout.
+pub(crate) fn endless() -> impl Iterator<Item = u64> {
+    let start = Instant::now();
+    (0..).inspect(move |_| {
+        progress();
+        assert!(start.elapsed() < PATIENCE, "the timeout begins again, or is not seen");
+    })
 }

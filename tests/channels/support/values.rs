@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use super::progress;
+
 /// Makes values and sees that each is dropped once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Census {
@@ -22,6 +24,7 @@ impl Census {
 
     /// The next value: 0, 1, 2 ...
     pub(crate) fn make(&self) -> Counted {
+        progress();
         let mut drops = self.drops.lock().unwrap();
         drops.push(0);
         Counted { id: drops.len() - 1, drops: Arc::clone(&self.drops) }
@@ -60,6 +63,7 @@ impl Census {
 
 impl Drop for Counted {
     fn drop(&mut self) {
+        progress();
         if let Ok(mut drops) = self.drops.lock() {
             drops[self.id] += 1;
         }

@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use crate::support::Watchdog;
+use crate::support::{Watchdog, progress};
 use futures_core::Stream as _;
 use handover::{Client, RecvError, SendError, Server, Why, duplex, op, simplex};
 use proptest::prelude::*;
@@ -426,6 +426,7 @@ fn choose(model: &Model, side: usize, choice: u8, is_simplex: bool) -> Command {
 }
 
 fn converse<K: Kind>(choices: &[(bool, u8)]) -> Result<(), TestCaseError> {
+    progress();
     let drops: Census = Rc::default();
     let mut expected_drops = Vec::new();
     let mut model = Model::new();
