@@ -46,7 +46,7 @@ assert_not_impl_any!(Stream<'static, Local>: Send, Sync);
 assert_not_impl_any!(Server<u8>: Clone, Copy);
 assert_not_impl_any!(Client<u8>: Clone, Copy);
 
-// Whatever they carry, they are not pinned themselves, and a panic leaves them whole.
+// Ends are `Unpin` whatever they carry, and a panic leaves them whole.
 assert_impl_all!(Server<Pinned, Pinned>: Unpin, UnwindSafe, RefUnwindSafe);
 assert_impl_all!(Client<Pinned, Pinned>: Unpin, UnwindSafe, RefUnwindSafe);
 assert_impl_all!(Server<RefCell<u8>, Local>: Unpin, UnwindSafe, RefUnwindSafe);
@@ -172,7 +172,7 @@ fn sizes() {
     is_small::<op::Send<'_, [u8; 4096]>>(4096);
 }
 
-/// Two values from a thread to another, each way in which they may meet.
+/// Two values go from one thread to another, in each way in which the two may meet.
 fn between_many<T: Send>(make: impl Fn(u8) -> T + Sync, check: impl Fn(u8, &T) + Sync) {
     let _watchdog = Watchdog::new();
     let (tx, rx) = rendezvous::<T>();

@@ -7,7 +7,7 @@ use crate::support::*;
 use handover::{Why, duplex, rendezvous, simplex, stream};
 
 const BLOCKED: Duration = Duration::from_millis(500);
-/// A thread that spun would take 500 ms. What it may take is lingering, parking, and a busy machine's first touches.
+/// The CPU time that a blocked thread may use, for spinning a little and for parking. A spinning thread would use 500 ms.
 const MOST: Duration = Duration::from_millis(10);
 
 /// The CPU time that this thread has used, if the system tells.
@@ -53,14 +53,14 @@ fn a_wait_without_end_costs_nothing() {
         assert_idle(|| assert!(client.exchange(1).wait().unwrap_err().is_end()))
     });
     until(|| peer_waits(&server));
-    // The other end of a second channel keeps the time: nobody asks.
+    // A send to a second channel, from which nobody receives, keeps the time.
     assert!(pause.send(()).wait_timeout(BLOCKED).unwrap_err().is_timed_out());
     drop((server, paused));
     blocked.join().unwrap();
 }
 
 #[test]
-fn many_to_many_a_timeout_costs_nothing_whatever_waits() {
+fn many_to_many_a_timeout_costs_nothing_in_each_kind_of_wait() {
     let _dog = Watchdog::new();
     let (tx, rx) = rendezvous();
     assert_idle(|| assert!(rx.recv().wait_timeout(BLOCKED).unwrap_err().is_timed_out()));
@@ -71,7 +71,7 @@ fn many_to_many_a_timeout_costs_nothing_whatever_waits() {
 }
 
 #[test]
-fn many_to_many_a_wait_without_end_costs_nothing_whatever_waits() {
+fn many_to_many_a_wait_without_end_costs_nothing_in_each_kind_of_wait() {
     let _dog = Watchdog::new();
     let (receivers, senders) = (rendezvous::<u8>(), rendezvous::<u8>());
     let (mut pause, _paused) = simplex::<()>();

@@ -28,7 +28,7 @@ fn hashed(dir: &Path) -> String {
     one
 }
 
-/// What sha256sum prints for the files, in the order of their paths.
+/// The output of sha256sum for the files, in the order of their paths.
 #[cfg(target_os = "linux")]
 fn by_sha256sum(dir: &Path, files: &[&str]) -> String {
     let mut paths: Vec<PathBuf> = files.iter().map(|file| dir.join(file)).collect();

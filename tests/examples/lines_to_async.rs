@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use crate::programs::{Finished, example, in_time, promised, run, text_of, tree};
 
-/// Runs it with a file as its argument, and with the same file as its standard input.
+/// Runs the example with a file as its argument, and with the same file as its standard input.
 fn answers(lines: &[u8]) -> [Finished; 2] {
     let root = tree([("lines", lines.to_vec())]);
     let path = root.path().join("lines");
@@ -38,7 +38,7 @@ fn passes_on_every_line() {
 }
 
 #[test]
-fn what_is_not_text_is_an_error_after_the_lines_before_it() {
+fn bytes_that_are_not_text_are_an_error_after_the_lines_before_them() {
     for found in answers(b"one\n\xff\nthree\n") {
         assert_eq!(found.status.code(), Some(1));
         assert_eq!(found.stdout, "1: ONE\n");

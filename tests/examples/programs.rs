@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 use std::{env, fs, io};
 
-/// No example may take longer, whatever else the machine does.
+/// The time that an example may take on a very busy machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(600);
 
 pub(crate) fn example(name: &str) -> Command {
@@ -29,7 +29,7 @@ pub(crate) struct Finished {
 }
 
 impl Finished {
-    /// What it printed, when all went well.
+    /// The standard output of a program that ended without an error.
     #[track_caller]
     pub(crate) fn output(&self) -> &str {
         assert!(self.status.success(), "{}: {}", self.status, self.stderr);
@@ -38,7 +38,7 @@ impl Finished {
     }
 }
 
-/// Runs it to its end, or kills it when the time is up.
+/// Runs a program to its end, or kills it when the time is up.
 #[track_caller]
 pub(crate) fn run(command: &mut Command) -> Finished {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -48,7 +48,7 @@ pub(crate) fn run(command: &mut Command) -> Finished {
     Finished { status: child.wait().unwrap(), stdout, stderr }
 }
 
-/// Does it on another thread, for who must not wait for ever.
+/// Does `work` on another thread, so that the caller can stop waiting for it.
 pub(crate) fn aside<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> mpsc::Receiver<T> {
@@ -69,7 +69,7 @@ pub(crate) fn in_time<T>(child: &mut Child, result: mpsc::Receiver<T>) -> T {
     })
 }
 
-/// The last ```text block of a header: what the example says that it prints.
+/// The last ```text block of a header, which is the output that the example promises.
 pub(crate) fn promised(source: &str) -> String {
     let header: Vec<_> = source.lines().map_while(|line| line.strip_prefix("//!")).collect();
     let mut blocks = header.split(|line| line.trim() == "```").filter_map(|part| {
@@ -94,7 +94,7 @@ pub(crate) fn text(words: &str) -> Vec<u8> {
     words.into()
 }
 
-/// Reads one line of what it prints and closes its standard output. Gives the line.
+/// Reads one line of a program's output, closes that output, and returns the line.
 pub(crate) fn has_seen_enough_of(command: &mut Command) -> String {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -34,7 +34,7 @@ fn no_line_is_lost_or_told_twice() {
 }
 
 #[test]
-fn what_is_wrong_is_said() {
+fn a_missing_file_or_a_bad_number_is_an_error() {
     for args in [&[][..], &["/no/such/file"], &["Cargo.toml", "many"]] {
         let printed = run(example("select_race").args(args));
         assert!(!printed.status.success() && printed.stderr.starts_with("Error: "), "{args:?}");

@@ -236,7 +236,7 @@ fn the_twenty_most_frequent_words_are_the_default() {
     assert!(none.output().trim_start().starts_with("1 files\n"));
 }
 
-/// Not by permissions, which do not stop every user: by names that make the path too long to be opened.
+/// A file that cannot be opened because its path is too long. Permissions would not stop every user.
 #[cfg(unix)]
 #[test]
 fn names_and_skips_what_cannot_be_read() {
@@ -346,7 +346,7 @@ mod a_count_is_complete_or_an_error {
     }
 
     #[test]
-    fn gone_without_a_word() {
+    fn a_writer_that_is_dropped_is_told() {
         let files = count_from(|mut writer| writer.send(chunk(1)).wait().unwrap());
         assert_eq!(files, Err(Why::Dropped));
     }

@@ -37,7 +37,7 @@ fn drop_unsent(error: SendError<Value>) -> Why {
     error.why()
 }
 
-/// Tries to send, not for long: what comes back was not taken.
+/// Tries to send, and gives up at once. Returns the value if it was not taken.
 fn send_briefly<U>(by: By, server: &mut Server<Value, U>, value: Value) -> Option<Value> {
     match by {
         By::Thread => server
@@ -55,7 +55,7 @@ fn send_briefly<U>(by: By, server: &mut Server<Value, U>, value: Value) -> Optio
     }
 }
 
-/// Tries to ask, not for long: the answer, or the question if it was not taken.
+/// Tries to ask, and gives up at once. Returns the answer, or the question if it was not taken.
 fn ask_briefly(
     by: By,
     client: &mut Client<Value, Value>,
@@ -75,7 +75,7 @@ fn ask_briefly(
     }
 }
 
-/// Tries to receive, not for long.
+/// Tries to receive, and gives up at once.
 fn recv_briefly(by: By, client: &mut Client<Value>) -> Option<Value> {
     match by {
         By::Thread => client.recv().wait_timeout(Duration::ZERO).ok(),
@@ -83,7 +83,7 @@ fn recv_briefly(by: By, client: &mut Client<Value>) -> Option<Value> {
     }
 }
 
-/// Tries to learn what is asked, not for long.
+/// Tries to take a demand, and gives up at once.
 fn demand_briefly<T>(by: By, server: &mut Server<T, Value>) -> Option<Value> {
     match by {
         By::Thread => server.demand().wait_timeout(Duration::ZERO).ok(),
@@ -171,7 +171,7 @@ fn hand_over_both_ways(server: By, client: By) {
 
 // ---- Giving up against a hand-over
 
-/// What a send that was given up on did not give back is received, and nothing else.
+/// A value that a given-up send did not give back is received, and no other value is.
 fn send_gives_up(server: By, client: By) {
     let census = Census::new();
     let (mut tx, mut rx) = simplex();
@@ -281,7 +281,7 @@ fn both_give_up(server: By, client: By) {
     let value = census.value(1);
     let producer = thread::spawn(move || {
         let unsent = send_briefly(server, &mut tx, value);
-        // The end stays, so that the client cannot learn from it what it has not tried.
+        // The server stays, so that the client is not told the end instead.
         (tx, unsent.is_none())
     });
     let early = recv_briefly(client, &mut rx);
@@ -371,7 +371,7 @@ fn finish_with_against_recv(server: By, client: By) {
     let (mut tx, mut rx) = simplex();
     let value = census.value(1);
     let producer = thread::spawn(move || {
-        // One kind looks first, the other may find the demand or not.
+        // A thread looks first; a task may find the demand or not.
         if server == By::Task {
             _ = tx.demand().now();
         }
@@ -401,7 +401,7 @@ fn finish_with_against_ask(server: By, client: By) {
     census.assert_empty();
 }
 
-/// What is left for a client that goes is dropped once, by whoever goes last; what is refused comes back.
+/// A last item that the client does not fetch is dropped once, by the end that leaves last; a refused item comes back.
 fn finish_with_against_drop(server: By, client: By) {
     let census = Census::new();
     let (mut tx, mut rx) = simplex();
@@ -419,7 +419,7 @@ fn finish_with_against_drop(server: By, client: By) {
     census.assert_empty();
 }
 
-/// Both ends leave, in either order, while a value lies between them that no operation cares for.
+/// Both ends leave, in either order, while a value lies between them and no operation waits for it.
 fn forgotten_offer_against_drop(server: By, client: By) {
     let census = Census::new();
     let (mut tx, mut rx) = duplex();
@@ -444,7 +444,7 @@ fn forgotten_offer_against_drop(server: By, client: By) {
     census.assert_empty();
 }
 
-/// Looks that never wait, on both sides at once.
+/// Attempts that never wait, on both sides at once.
 fn now_against_now(server: By, client: By) {
     let census = Census::new();
     let (mut tx, mut rx) = duplex();

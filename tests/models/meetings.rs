@@ -6,7 +6,7 @@ use crate::support::*;
 use handover::{Sel2, Why, rendezvous, select};
 use loom::thread;
 
-/// Received, or sent (0), or the end.
+/// The number that was received, 0 for a send, or `None` for the end.
 fn tell(
     choice: Sel2<Result<(), handover::SendError<Value>>, Result<Value, handover::RecvError>>,
 ) -> Option<u8> {
@@ -29,7 +29,7 @@ pairings! {
     permit_as_an_arm
 }
 
-/// All taken is `Ok`, and `Ok` is all taken.
+/// A send of many is `Ok` exactly if all its values were taken.
 fn timed_send_all_against_a_receiver(s: By, p: By) {
     let census = Census::new();
     let (tx, rx) = rendezvous();
@@ -50,7 +50,7 @@ fn timed_send_all_against_a_receiver(s: By, p: By) {
     census.assert_empty();
 }
 
-/// A crossed pair, and a receiver that takes what one of them sends; in the end all have met somebody, or are told the end.
+/// A crossed pair, and a receiver that takes the value of one of them. In the end all have met a party, or are told the end.
 fn two_choices_and_a_plain_receiver(s: By, p: By) {
     let census = Census::new();
     let ((a, a_rx), (b, b_rx)) = (rendezvous::<Value>(), rendezvous::<Value>());
@@ -64,7 +64,7 @@ fn two_choices_and_a_plain_receiver(s: By, p: By) {
     let here = tell(choose(s, select((a.send(one), b_rx.recv()))));
     let met = a_watch.stats().handed_over + b_watch.stats().handed_over;
     assert!(met >= 1);
-    // Whoever is left over is served now.
+    // The select that is left over is served now.
     a.close();
     b.close();
     let (there, plain) = (other.join().unwrap(), plain.join().unwrap());
@@ -78,7 +78,7 @@ fn two_choices_and_a_plain_receiver(s: By, p: By) {
     census.assert_empty();
 }
 
-/// Who is served first ends it for the one that is left over.
+/// The select that is served first closes the channel for the one that is left over.
 fn two_choices_and_a_plain_sender(s: By, p: By) {
     let census = Census::new();
     let ((a, a_rx), (b, b_rx)) = (rendezvous::<Value>(), rendezvous::<Value>());
@@ -104,7 +104,7 @@ fn two_choices_and_a_plain_sender(s: By, p: By) {
     census.assert_empty();
 }
 
-/// Each sends to the next one: two meet, the third is told the end by one of them.
+/// Each select sends to the next one. Two meet, and one of these closes the third one's channel.
 fn three_choices_in_a_ring(s: By, p: By) {
     let census = Census::new();
     let channels = std::sync::Arc::new([(); 3].map(|()| rendezvous::<Value>()));
@@ -183,7 +183,7 @@ fn close_against_crossed_choices(s: By, p: By) {
     census.assert_empty();
 }
 
-/// One offer, two that choose: one of them gets it, the other one the next.
+/// One of two selects gets the first offer, the other one gets the next.
 fn two_receiving_choices_and_one_offer(s: By, p: By) {
     let census = Census::new();
     let (a, a_rx) = rendezvous::<Value>();
@@ -203,7 +203,7 @@ fn two_receiving_choices_and_one_offer(s: By, p: By) {
     census.assert_empty();
 }
 
-/// One offers on two channels and gives up; another offer waits beside it on one of them.
+/// A select offers on two channels and gives up, while another offer waits beside it on one of them.
 fn a_choice_that_expires_beside_another(s: By, p: By) {
     let census = Census::new();
     let ((a, a_rx), (b, _b_rx)) = (rendezvous::<Value>(), rendezvous::<Value>());

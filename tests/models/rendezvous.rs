@@ -7,7 +7,7 @@ use crate::support::*;
 use handover::{Receiver, Sender, Why, rendezvous};
 use loom::thread;
 
-/// Tries to receive, not for long.
+/// Tries to receive, and gives up at once.
 fn recv_briefly(by: By, rx: &Receiver<Value>) -> Option<u8> {
     let received = match by {
         By::Thread => rx.recv().wait_timeout(Duration::ZERO),
@@ -19,7 +19,7 @@ fn recv_briefly(by: By, rx: &Receiver<Value>) -> Option<u8> {
     received.ok().map(|value| value.number)
 }
 
-/// Tries to send, not for long: whether it was taken.
+/// Tries to send, and gives up at once. Returns whether the value was taken.
 fn send_briefly(by: By, tx: &Sender<Value>, value: Value) -> bool {
     match by {
         By::Thread => tx.send(value).wait_timeout(Duration::ZERO).is_ok(),
@@ -91,7 +91,7 @@ fn one_to_two(s: By, r: By) {
     census.assert_empty();
 }
 
-/// One receiver is called and goes; the other one, which waits, must get the value.
+/// One receiver is woken and goes. The other one, which waits, must get the value.
 fn cancelled_receiver_with_another_waiting(s: By, r: By) {
     let census = Census::new();
     let (tx, rx) = rendezvous();
@@ -108,7 +108,7 @@ fn cancelled_receiver_with_another_waiting(s: By, r: By) {
     census.assert_empty();
 }
 
-/// A receive that is kept and not polled does not hold up who comes after the offer.
+/// A kept receive that is not polled does not hold up a receive that comes after the offer.
 fn kept_receiver_with_another_arriving(s: By, r: By) {
     let census = Census::new();
     let (tx, rx) = rendezvous();
@@ -117,7 +117,7 @@ fn kept_receiver_with_another_arriving(s: By, r: By) {
     assert!(poll_with(&mut kept, &Alarm::new().into()).is_pending());
     let sender = thread::spawn(move || send(s, &tx, value));
     if r == By::Thread {
-        assert_eq!(recv(r, &rx), Ok(1)); // also one that came before the offer
+        assert_eq!(recv(r, &rx), Ok(1)); // also a thread that came before the offer
     } else {
         while rx.stats().waiting_senders == 0 {
             thread::yield_now();
@@ -172,7 +172,7 @@ fn close_against_all(s: By, r: By) {
     census.assert_empty();
 }
 
-/// A sender that sends and goes: first the value, then the end.
+/// A sender sends and goes: the value comes first, then the end.
 fn last_sender_leaves(s: By, r: By) {
     let census = Census::new();
     let (tx, rx) = rendezvous();

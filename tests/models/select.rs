@@ -5,7 +5,7 @@ use crate::support::*;
 use handover::{Sel2, Why, rendezvous, select, simplex};
 use loom::thread;
 
-/// What a choice between a send and a receive came to: sent, or the number received.
+/// The outcome of a select between a send and a receive: `None` if it sent, or the number that it received.
 fn told<E: std::fmt::Debug, F: std::fmt::Debug>(
     choice: Sel2<Result<(), E>, Result<Value, F>>,
 ) -> Option<u8> {
@@ -92,7 +92,7 @@ fn sends_against_receives(s: By, p: By) {
     let census = Census::new();
     let ((a, a_rx), (b, b_rx)) = (rendezvous::<Value>(), rendezvous::<Value>());
     let receiver = thread::spawn(move || {
-        // In the other order, so that they do not look at the same channel first.
+        // The arms are in the other order, so that the two selects do not look at the same channel first.
         match choose(p, select((b_rx.recv(), a_rx.recv()))) {
             Sel2::A(value) | Sel2::B(value) => value.unwrap().number,
         }
@@ -106,7 +106,7 @@ fn sends_against_receives(s: By, p: By) {
     census.assert_empty();
 }
 
-/// Each sends where the other one receives.
+/// Each select sends where the other one receives.
 fn crossed_choices(s: By, p: By) {
     let census = Census::new();
     let ((a, a_rx), (b, b_rx)) = (rendezvous::<Value>(), rendezvous::<Value>());
@@ -139,7 +139,7 @@ fn crossed_choices_of_which_one_gives_up(s: By, p: By) {
     census.assert_empty();
 }
 
-/// What a borrowed arm gives back was not received.
+/// A value that a borrowed arm gives back was not received.
 fn chosen_send_that_gives_up(s: By, p: By) {
     let census = Census::new();
     let ((a, a_rx), (_b, b_rx)) = (rendezvous(), rendezvous::<Value>());
@@ -173,7 +173,7 @@ fn chosen_receive_that_gives_up(s: By, p: By) {
     census.assert_empty();
 }
 
-/// A choice that may have passed an offer over, or may have been called, goes: nobody else may miss anything by that.
+/// A select that may have passed an offer over, or may have been woken, goes. No other party may miss anything by that.
 fn one_is_dropped_with_another_waiting(s: By, p: By) {
     let census = Census::new();
     let ((a, a_rx), (b, b_rx)) = (rendezvous::<Value>(), rendezvous::<Value>());
@@ -184,7 +184,7 @@ fn one_is_dropped_with_another_waiting(s: By, p: By) {
     };
     let fickle = choose_briefly(s, select((a.send(one), b_rx.recv()))).map(told);
     if fickle.is_none() && a.stats().handed_over == 0 && b.stats().handed_over == 0 {
-        // The other one still wants both.
+        // The other select still wants both values.
         _ = a.send(census.value(3)).wait();
         assert_eq!(other.join().unwrap(), Some(3));
     } else {
@@ -207,7 +207,7 @@ fn own_arms_do_not_meet(s: By, p: By) {
     census.assert_empty();
 }
 
-/// Nor do items that are each only a part of what their arm does; but others may take them.
+/// The items of a send_all arm do not meet a receive of the same select, but other receivers may take them.
 fn own_items_do_not_meet(s: By, p: By) {
     let census = Census::new();
     let (a, a_rx) = rendezvous::<Value>();

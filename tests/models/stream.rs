@@ -17,7 +17,7 @@ fn explore(writer: By, reader: By, model: fn(By, By)) {
     explore_with(preemptions, move || model(writer, reader));
 }
 
-/// Tries it, not for long. `None`, or an error, where it did not happen.
+/// Tries an operation, and gives up at once. The result is `None`, or an error, if it was not done.
 macro_rules! run_briefly {
     ($by:expr, $op:expr) => {
         match $by {
@@ -119,7 +119,7 @@ fn read_once_against_write(writer: By, reader: By) {
 
 // ---- Giving up against a hand-over
 
-/// A writer of two, and what a reader got early.
+/// A writer of two values against a reader that got some of them early.
 fn check_two(writer: By, reader: By, early: impl FnOnce(&mut Reader<Value>) -> Vec<u8>) {
     let census = Census::new();
     let (mut tx, mut rx) = stream();
@@ -176,7 +176,7 @@ fn cancelled_read_once_then_read(writer: By, reader: By) {
     });
 }
 
-/// A read that is forgotten goes on waiting; the next one does as if it was dropped.
+/// A forgotten read goes on waiting; the next read works as if it had been dropped.
 fn forgotten_read(writer: By, reader: By) {
     check_two(writer, reader, |rx| {
         let mut read = rx.read(2);
@@ -198,7 +198,7 @@ fn cancelled_write_against_read(writer: By, reader: By) {
         let result = run_briefly!(writer, tx.write(values));
         let rest = match result {
             Some(Err(error)) => error.into_rest().collect(),
-            // Of a dropped one nobody knows how much was taken.
+            // A dropped write does not say how much was taken.
             _ => vec![],
         };
         // A thread's time-out gives back all that was not taken.
@@ -344,7 +344,7 @@ fn writer_drop_against_read_briefly(writer: By, reader: By) {
     leave_against_read_briefly(writer, reader, false);
 }
 
-/// What the reader had not when it left, the writer has.
+/// The writer gets back the values that the reader had not taken when it left.
 fn reader_leaves_against_sends(writer: By, reader: By) {
     let census = Census::new();
     let (mut tx, mut rx) = stream();
@@ -438,7 +438,7 @@ fn ahead(writer: By, reader: By) {
     census.assert_empty();
 }
 
-/// What it had asked for is for the next request.
+/// The values that `ahead` had asked for are for the next request.
 fn ahead_is_dropped(writer: By, reader: By) {
     check_two(writer, reader, |rx| take_ahead(reader, rx, 1, 1));
 }

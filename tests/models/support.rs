@@ -42,7 +42,7 @@ macro_rules! run {
     };
 }
 
-/// What a task's waker rings.
+/// The alarm that a task's waker rings.
 pub(crate) struct Alarm {
     rung: Mutex<bool>,
     bell: Condvar,
@@ -116,7 +116,7 @@ impl Census {
     }
 }
 
-/// A value that is missed when it is lost, and found when it is there twice.
+/// A value that is counted: a lost one and a doubled one are noticed.
 pub(crate) struct Value {
     pub(crate) number: u8,
     census: Census,
@@ -146,7 +146,7 @@ pub(crate) fn choose<A: Arms>(by: By, choice: op::Select<A>) -> A::Output {
     run!(by, choice)
 }
 
-/// Not for long.
+/// Chooses, and gives up at once.
 pub(crate) fn choose_briefly<A: Arms>(by: By, choice: op::Select<A>) -> Option<A::Output> {
     match by {
         By::Thread => choice.wait_timeout(Duration::ZERO),
@@ -154,7 +154,7 @@ pub(crate) fn choose_briefly<A: Arms>(by: By, choice: op::Select<A>) -> Option<A
     }
 }
 
-/// Each model for each pairing, who sends first: one test each. `explore` is the test file's.
+/// One test for each model in each pairing of a sender with a receiver. It calls the `explore` of the file that uses it.
 macro_rules! pairings {
     ($($model:ident)*) => {
         pairings!(@ thread_thread Thread Thread: $($model)*);

@@ -105,7 +105,7 @@ fn a_dropped_write_delivers_what_was_taken_and_drops_the_rest() {
         census.assert_alive(usize::from(taken));
         assert!(got.is_none_or(|item| item.id == 0));
         census.assert_settled();
-        // What is sent next arrives next.
+        // The next item that is sent is the next one that is received.
         pend(&mut client.recv());
         pend(&mut server.send(census.make()));
         let mut send = server.send(census.make());
@@ -279,7 +279,7 @@ fn a_finish_with_that_nobody_fetches_is_dropped_with_the_channel() {
 }
 
 #[test]
-fn what_a_finish_with_left_answers_each_kind_of_receive() {
+fn the_last_item_of_a_finish_with_answers_each_kind_of_receive() {
     let _watchdog = Watchdog::new();
     let left = || {
         let (server, client) = duplex::<u8, u8>();
@@ -317,7 +317,7 @@ fn finish_with_drops_a_demand_that_was_not_looked_at() {
 }
 
 #[test]
-fn d9_a_send_given_up_before_the_take_gives_the_item_back() {
+fn a_send_given_up_before_the_take_gives_the_item_back() {
     let _watchdog = Watchdog::new();
     let census = Census::new();
     let (mut server, mut client) = simplex();
@@ -325,7 +325,7 @@ fn d9_a_send_given_up_before_the_take_gives_the_item_back() {
     let mut send = server.send(census.make());
     pend(&mut send);
     assert_eq!(send.reclaim().unwrap().id, 0);
-    // Given up without a word: dropped with the operation.
+    // An item is dropped with its operation.
     pend(&mut server.send(census.make()));
     assert_eq!(census.gone(), 2);
     let mut send = server.send(census.make());
@@ -338,7 +338,7 @@ fn d9_a_send_given_up_before_the_take_gives_the_item_back() {
 }
 
 #[test]
-fn d9_a_send_given_up_after_the_take_was_delivered() {
+fn a_send_given_up_after_the_take_was_delivered() {
     let _watchdog = Watchdog::new();
     let census = Census::new();
     let (mut server, mut client) = simplex();

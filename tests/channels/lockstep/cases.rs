@@ -8,7 +8,7 @@ use futures_lite::StreamExt;
 use handover::{Client, SendError, Server, Why, duplex, simplex};
 
 #[test]
-fn s1_a_transformer_between_two_channels_takes_two_and_yields_one() {
+fn a_transformer_between_two_channels_takes_two_and_yields_one() {
     let _watchdog = Watchdog::new();
     for way in 0..TRIPLES {
         let (mut out, mut items) = simplex::<String>();
@@ -42,7 +42,7 @@ fn s1_a_transformer_between_two_channels_takes_two_and_yields_one() {
 }
 
 #[test]
-fn s3_letters_and_numbers_converse() {
+fn letters_and_numbers_converse() {
     let _watchdog = Watchdog::new();
     in_all_pairings(|pairing, first| {
         let (mut letters, mut numbers) = duplex::<char, Option<u32>>();
@@ -76,7 +76,7 @@ fn s3_letters_and_numbers_converse() {
 }
 
 #[test]
-fn s4_a_lent_server_produces_in_its_owners_place() {
+fn a_lent_server_produces_in_its_owners_place() {
     async fn delegate(server: &mut Server<&str>, how: How) -> Result<(), SendError<&'static str>> {
         how.run(server.send("Two")).await.map_err(|error| error.into_unsent()).unwrap();
         Ok(())
@@ -100,7 +100,7 @@ fn s4_a_lent_server_produces_in_its_owners_place() {
 }
 
 #[test]
-fn s6_one_routine_feeds_two_consumers_in_turn() {
+fn one_routine_feeds_two_consumers_in_turn() {
     let _watchdog = Watchdog::new();
     for way in 0..TRIPLES {
         let (mut a, mut arnold) = simplex::<&str>();
@@ -140,7 +140,7 @@ fn s6_one_routine_feeds_two_consumers_in_turn() {
 }
 
 #[test]
-fn s7_a_body_sends_to_one_loop_then_another_then_the_first() {
+fn a_body_sends_to_one_loop_then_another_then_the_first() {
     let _watchdog = Watchdog::new();
     for way in 0..TRIPLES {
         let (mut a, mut loop_a) = simplex::<u32>();
@@ -169,9 +169,9 @@ fn s7_a_body_sends_to_one_loop_then_another_then_the_first() {
 }
 
 #[test]
-fn s8_a_producer_and_a_generator_have_the_same_transcript() {
+fn a_producer_and_a_generator_have_the_same_transcript() {
     let _watchdog = Watchdog::new();
-    // What drives the generator is written once, too.
+    // The loop that drives the generator is written once, too.
     fn generator(said: &Trace) -> Vec<String> {
         let mut step = 0;
         let mut resume = |value: &str| {
@@ -220,7 +220,7 @@ fn s8_a_producer_and_a_generator_have_the_same_transcript() {
 }
 
 #[test]
-fn s9_a_consumer_routine_is_opened_sent_one_message_and_closed() {
+fn a_consumer_routine_is_opened_sent_one_message_and_closed() {
     let _watchdog = Watchdog::new();
     in_all_pairings(|pairing, first| {
         let (mut server, mut client) = simplex();
@@ -266,9 +266,9 @@ fn traced(pairing: Pairing, first: First, trace: &Trace) {
     );
 }
 
-macro_rules! d1 {
+macro_rules! in_each_pairing {
     ($($name:ident: $pairing:ident,)*) => {
-        mod d1_who_runs_when_is_exact_in_a_thousand_runs {
+        mod both_sides_run_in_one_exact_order_a_thousand_times {
             use super::*;
 
             $(
@@ -304,7 +304,7 @@ macro_rules! d1 {
     };
 }
 
-d1! {
+in_each_pairing! {
     thread_thread: ThreadThread,
     thread_task: ThreadTask,
     task_thread: TaskThread,
@@ -313,7 +313,7 @@ d1! {
 }
 
 #[test]
-fn d1_the_closer_goes_on_before_the_peer_has_run() {
+fn an_end_that_closes_goes_on_before_its_peer_has_run() {
     let _watchdog = Watchdog::new();
     let (mut server, mut client) = simplex::<u8>();
     let mut recv = client.recv();
@@ -324,7 +324,7 @@ fn d1_the_closer_goes_on_before_the_peer_has_run() {
 }
 
 #[test]
-fn d2_an_opening_waits_for_the_consumer_and_goes_on() {
+fn an_opening_waits_for_the_consumer_and_goes_on() {
     let _watchdog = Watchdog::new();
     for pairing in Pairing::ALL {
         let (server, client) = duplex::<(), u8>();
@@ -401,7 +401,7 @@ fn a_stream_gives_what_the_blocking_iterator_gives() {
 }
 
 #[test]
-fn values_need_be_neither_static_nor_send_nor_sized_well() {
+fn values_need_be_neither_static_nor_send_nor_small() {
     let _watchdog = Watchdog::new();
     struct NotMuch(std::rc::Rc<u8>);
     let word = String::from("borrowed");

@@ -10,7 +10,7 @@ use futures_lite::StreamExt;
 use handover::{RecvError, SendError, Why, duplex, simplex};
 
 #[test]
-fn d3_an_empty_body_ends_the_consumer_without_items() {
+fn an_empty_body_ends_the_consumer_without_items() {
     let _watchdog = Watchdog::new();
     in_all_pairings(|pairing, first| {
         for (close, end) in [(true, Why::Closed), (false, Why::Dropped)] {
@@ -27,7 +27,7 @@ fn d3_an_empty_body_ends_the_consumer_without_items() {
 }
 
 #[test]
-fn d3_an_opened_and_empty_body_ends_the_consumer_without_items() {
+fn an_opened_and_empty_body_ends_the_consumer_without_items() {
     let _watchdog = Watchdog::new();
     in_all_pairings(|pairing, first| {
         let (server, mut client) = simplex::<u8>();
@@ -46,7 +46,7 @@ fn d3_an_opened_and_empty_body_ends_the_consumer_without_items() {
 }
 
 #[test]
-fn d4_a_body_that_fails_by_question_mark_is_dropped() {
+fn a_body_that_fails_by_question_mark_is_dropped() {
     let _watchdog = Watchdog::new();
     in_all_pairings(|pairing, first| {
         let (server, mut client) = simplex();
@@ -69,7 +69,7 @@ fn d4_a_body_that_fails_by_question_mark_is_dropped() {
 }
 
 #[test]
-fn d4_a_body_that_panics_is_told_apart() {
+fn a_body_that_panics_is_told_apart() {
     let _watchdog = Watchdog::new();
     in_all_pairings(|pairing, first| {
         let (server, mut client) = simplex();
@@ -91,7 +91,7 @@ fn d4_a_body_that_panics_is_told_apart() {
 }
 
 #[test]
-fn d5_a_consumer_that_leaves_after_one_item_had_taken_it() {
+fn a_consumer_that_leaves_after_one_item_had_taken_it() {
     let _watchdog = Watchdog::new();
     in_all_pairings(|pairing, first| {
         for how_to_leave in [Why::Closed, Why::Dropped, Why::Panicked] {
@@ -116,7 +116,7 @@ fn d5_a_consumer_that_leaves_after_one_item_had_taken_it() {
 }
 
 #[test]
-fn d5_a_loop_that_breaks_had_taken_its_item() {
+fn a_loop_that_breaks_had_taken_its_item() {
     let _watchdog = Watchdog::new();
     let (mut server, client) = simplex();
     let consumer = thread::spawn(move || client.into_iter().next());
@@ -126,7 +126,7 @@ fn d5_a_loop_that_breaks_had_taken_its_item() {
 }
 
 #[test]
-fn d6_a_consumer_dropped_while_the_item_is_on_offer_leaves_it_to_the_server() {
+fn a_consumer_dropped_while_the_item_is_on_offer_leaves_it_to_the_server() {
     let _watchdog = Watchdog::new();
     in_all_pairings(|pairing, first| {
         let census = Census::new();
@@ -147,7 +147,7 @@ fn d6_a_consumer_dropped_while_the_item_is_on_offer_leaves_it_to_the_server() {
 }
 
 #[test]
-fn d7_an_unused_end_that_is_dropped_wakes_the_waiting_peer() {
+fn an_unused_end_that_is_dropped_wakes_the_waiting_peer() {
     let _watchdog = Watchdog::new();
     for why in [Why::Closed, Why::Dropped, Why::Panicked] {
         for pairing in Pairing::ALL {
@@ -181,7 +181,7 @@ fn d7_an_unused_end_that_is_dropped_wakes_the_waiting_peer() {
 }
 
 #[test]
-fn what_was_handed_over_before_the_end_is_received_before_it_is_told() {
+fn items_handed_over_before_the_end_are_received_before_the_end_is_told() {
     let _watchdog = Watchdog::new();
     in_all_pairings(|pairing, first| {
         let (mut server, mut client) = simplex();
@@ -201,7 +201,7 @@ fn what_was_handed_over_before_the_end_is_received_before_it_is_told() {
 // ---- after the end, for ever
 
 #[test]
-fn d22_after_the_end_a_server_says_the_same_for_ever_and_gives_back_the_value() {
+fn after_the_end_a_server_says_the_same_for_ever_and_gives_back_the_value() {
     let _watchdog = Watchdog::new();
     for why in [Why::Closed, Why::Dropped, Why::Panicked] {
         for asked in [false, true] {
@@ -237,7 +237,7 @@ fn d22_after_the_end_a_server_says_the_same_for_ever_and_gives_back_the_value() 
 }
 
 #[test]
-fn d22_after_the_end_a_write_says_the_same_for_ever_and_gives_back_the_rest() {
+fn after_the_end_a_write_says_the_same_for_ever_and_gives_back_the_rest() {
     let _watchdog = Watchdog::new();
     for why in [Why::Closed, Why::Dropped, Why::Panicked] {
         let (mut server, client) = simplex::<u8>();
@@ -261,7 +261,7 @@ fn d22_after_the_end_a_write_says_the_same_for_ever_and_gives_back_the_rest() {
 }
 
 #[test]
-fn d22_after_the_end_a_client_says_the_same_for_ever_and_gives_back_the_value() {
+fn after_the_end_a_client_says_the_same_for_ever_and_gives_back_the_value() {
     let _watchdog = Watchdog::new();
     for why in [Why::Closed, Why::Dropped, Why::Panicked] {
         let (server, mut client) = duplex::<u8, u8>();
@@ -290,7 +290,7 @@ fn d22_after_the_end_a_client_says_the_same_for_ever_and_gives_back_the_value() 
 }
 
 #[test]
-fn d22_after_the_end_iterators_and_streams_stay_ended() {
+fn after_the_end_iterators_and_streams_stay_ended() {
     let _watchdog = Watchdog::new();
     for why in [Why::Closed, Why::Dropped, Why::Panicked] {
         let (server, mut client) = simplex::<u8>();

@@ -12,7 +12,7 @@ use handover::{Why, duplex, simplex};
 #[test]
 fn a_future_that_is_kept_and_never_polled_stops_nobody() {
     let _watchdog = Watchdog::new();
-    // A kept receive: the server gives up in time, gets its item back, and finishes.
+    // Beside a kept receive the server gives up in time, gets its item back, and finishes.
     let (mut server, mut client) = simplex();
     let mut kept = client.recv();
     pend(&mut kept);
@@ -22,7 +22,7 @@ fn a_future_that_is_kept_and_never_polled_stops_nobody() {
     server.finish_with(2).unwrap();
     assert_eq!(ready(&mut kept), Ok(2));
 
-    // A kept send: the client gets the item, gives up on the next, and goes.
+    // Beside a kept send the client gets the item, gives up waiting for the next one, and leaves.
     let (mut server, mut client) = simplex();
     pend(&mut client.recv());
     let mut kept = server.send(1);
@@ -65,7 +65,7 @@ fn a_forgotten_exchange_stays_on_offer_and_is_dropped_with_the_channel() {
         if taken {
             drop(ready(&mut client.recv()).unwrap());
         } else {
-            // Its item is no longer anybody's to take back.
+            // Nobody can take the item back any more.
             let error = server.finish_with(census.make()).unwrap_err();
             assert_eq!(error.why(), Why::OutOfTurn);
             drop(error.into_unsent().unwrap());

@@ -18,7 +18,7 @@ mod wakers;
 use crate::support::*;
 use handover::{Client, Server, Why};
 
-/// All items up to the end, and the end.
+/// Receives up to the end. Returns the items and the end.
 pub(crate) async fn collect<T>(client: &mut Client<T>, how: How) -> (Vec<T>, Why) {
     let mut items = Vec::new();
     loop {

@@ -52,7 +52,7 @@ fn a_waker_that_panics_loses_no_item_of_a_thread() {
             let send = server.send(item);
             if forever { send.wait() } else { send.wait_timeout(Duration::from_secs(3600)) }
         }));
-        // It stands, or it was dropped with the operation; never both.
+        // The item is on offer, or it was dropped with the operation; never both.
         let stands = match poll_once(&mut recv) {
             Poll::Ready(item) => item.unwrap() == 0,
             Poll::Pending => false,
@@ -230,7 +230,7 @@ fn a_waker_whose_drop_panics_keeps_no_step_from_waking_the_newer_one() {
     let (mut server, mut client) = simplex();
     let mut recv = client.recv();
     pend_with(&mut recv, &hook.waker());
-    // The server hears of the first waker, then of the second, and drops the first then.
+    // The server gets the first waker, then the second one, and drops the first one then.
     pend(&mut server.send(0));
     pend_with(&mut recv, &waker);
     hook.set_panic(Moment::Drop);

@@ -8,7 +8,7 @@ use crate::support::*;
 use handover::{SendError, Why, duplex, simplex};
 
 #[test]
-fn d8_receives_that_are_given_up_and_made_again_lose_nothing() {
+fn receives_that_are_given_up_and_made_again_lose_nothing() {
     let _watchdog = Watchdog::new();
     const ITEMS: u32 = 200;
     let _watchdog = Watchdog::new();
@@ -53,7 +53,7 @@ fn d8_receives_that_are_given_up_and_made_again_lose_nothing() {
 }
 
 #[test]
-fn d9_sends_given_up_at_random_moments_are_reclaimed_or_delivered() {
+fn sends_given_up_at_random_moments_are_reclaimed_or_delivered() {
     let _watchdog = Watchdog::new();
     in_all_pairings(|pairing, first| {
         let census = Census::new();
@@ -101,11 +101,11 @@ fn d9_sends_given_up_at_random_moments_are_reclaimed_or_delivered() {
     });
 }
 
-/// Gives up on about half of what it does, at random moments, while the other end does the same.
+/// Both ends give up about half of their operations, at random moments.
 #[test]
-fn stress_timeouts_race_delivery_one_way() {
+fn timeouts_race_delivery_one_way() {
     let _watchdog = Watchdog::new();
-    let mut stress = Stress::new("stress_timeouts_race_delivery_one_way", Duration::from_secs(2));
+    let mut stress = Stress::new("timeouts_race_delivery_one_way", Duration::from_secs(2));
     while stress.goes_on() {
         let census = Census::new();
         let (server, client) = simplex();
@@ -176,9 +176,9 @@ fn stress_timeouts_race_delivery_one_way() {
 }
 
 #[test]
-fn stress_timeouts_race_delivery_both_ways() {
+fn timeouts_race_delivery_both_ways() {
     let _watchdog = Watchdog::new();
-    let mut stress = Stress::new("stress_timeouts_race_delivery_both_ways", Duration::from_secs(2));
+    let mut stress = Stress::new("timeouts_race_delivery_both_ways", Duration::from_secs(2));
     while stress.goes_on() {
         let (demands, answers) = (Census::new(), Census::new());
         let (server, client) = duplex::<Counted, Counted>();
@@ -237,7 +237,7 @@ fn stress_timeouts_race_delivery_both_ways() {
                 for _ in 0..500 {
                     let (id, value) = demands.next();
                     let wait = Duration::from_nanos(theirs.below(30_000));
-                    // Without an answer: whether the value came back.
+                    // If there is no answer, the error is whether the value came back.
                     let result = {
                         let came_back = |error: SendError<Counted>| error.unsent().is_some();
                         let mut ask = client.exchange(value);
@@ -280,9 +280,9 @@ fn stress_timeouts_race_delivery_both_ways() {
 }
 
 #[test]
-fn stress_ends_dropped_during_a_hand_over() {
+fn ends_dropped_during_a_hand_over() {
     let _watchdog = Watchdog::new();
-    let mut stress = Stress::new("stress_ends_dropped_during_a_hand_over", Duration::from_secs(2));
+    let mut stress = Stress::new("ends_dropped_during_a_hand_over", Duration::from_secs(2));
     for _ in 0..20_000 {
         if !stress.goes_on() {
             break;

@@ -25,7 +25,7 @@ fn a_waker_may_receive_while_the_item_is_being_put() {
     {
         let (stream, got, hook2) = (Arc::clone(&stream), Arc::clone(&got), Arc::clone(&hook));
         hook.set(Moment::Wake, move || {
-            // Takes the item, and asks for the next, before `send` has been polled to its end.
+            // The waker takes the item and asks for the next one, before the poll of `send` is over.
             let mut stream = stream.lock().unwrap();
             while let Poll::Ready(Some(item)) = next_with(&mut stream, &hook2.waker()) {
                 got.lock().unwrap().push(item);
@@ -53,7 +53,7 @@ fn a_waker_may_drop_its_end() {
     let _watchdog = Watchdog::new();
     let census = Census::new();
     let hook = Hook::new();
-    // The client's, while an item is put.
+    // The client is dropped while an item is put.
     let (mut server, client) = simplex();
     let client = Arc::new(Mutex::new(Some(client.into_stream())));
     _ = next_with(client.lock().unwrap().as_mut().unwrap(), &hook.waker());
@@ -69,7 +69,7 @@ fn a_waker_may_drop_its_end() {
     assert_eq!((error.why(), error.into_unsent().unwrap().id), (Why::Dropped, 0));
     drop(send);
 
-    // The server's, while a demand is put.
+    // The server is dropped while a demand is put.
     let (mut server, mut client) = duplex::<(), Counted>();
     let mut demand = server.demand();
     pend_with(&mut demand, &hook.waker());
@@ -86,7 +86,7 @@ fn a_waker_may_drop_its_end() {
     census.assert_settled();
 }
 
-/// A task that whoever wakes it polls at once, within `wake`.
+/// A task that is polled inside its waker's `wake`.
 struct Inline {
     task: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
     wakes: AtomicUsize,
@@ -107,7 +107,7 @@ impl Inline {
 
 impl Wake for Inline {
     fn wake(self: Arc<Self>) {
-        // Who finds it running leaves it one more round.
+        // A wake-up that finds the task running has it polled once more.
         if self.wakes.fetch_add(1, SeqCst) > 0 {
             return;
         }
@@ -174,7 +174,7 @@ fn a_waker_may_use_the_other_end_while_it_is_cloned_or_dropped() {
         };
         let mut recv = client.recv();
         if moment == Moment::Drop {
-            // Dropped when another one comes in its place.
+            // The waker is dropped when another one replaces it.
             pend_with(&mut recv, &hook.waker());
         }
         hook.set(moment, finish);
@@ -198,7 +198,7 @@ fn a_waker_may_use_its_end_while_the_peer_drops_an_old_copy() {
     let (mut server, client) = simplex();
     let stream = Arc::new(Mutex::new(client.into_stream()));
     let next = |waker: &Waker| next_with(&mut stream.lock().unwrap(), waker);
-    // The server hears of the first waker, and then drops it for the second.
+    // The server has a copy of the first waker, and drops it for the second one.
     assert!(next_with(&mut stream.lock().unwrap(), &hook.waker()).is_pending());
     assert!(server.send(0).now().is_err());
     assert!(next(&newer_waker).is_pending());
@@ -225,7 +225,7 @@ fn a_waker_may_use_its_end_while_the_peer_drops_an_old_copy() {
 fn a_put_survives_a_waker_whose_clone_ends_the_channel() {
     let _watchdog = Watchdog::new();
     let census = Census::new();
-    // The server's waker is cloned after it has looked, and before it has put.
+    // The server's waker is cloned after the server has seen the demand, and before it puts the item.
     let (mut server, client) = simplex();
     let hook = Hook::new();
     let client = Arc::new(Mutex::new(Some(client)));

@@ -48,13 +48,13 @@ fn a_finished_operation_that_is_polled_again_panics_with_its_name() {
     ready(&mut recv).unwrap_err();
     assert!(panic_text(|| poll_once(&mut recv)).contains("`Client::recv or Client::answer`"));
     assert!(panic_text(|| recv.wait()).contains("`Client::recv or Client::answer`"));
-    // None of that harmed the channel.
+    // The channel is whole after all these panics.
     assert_eq!(client.recv().wait().unwrap_err().why(), Why::Closed);
 }
 
 // ---- errors
 
-/// Says nothing of itself.
+/// A value without `Debug`.
 struct Mute;
 
 #[test]
@@ -77,7 +77,7 @@ fn errors_speak_without_their_values_doing_so() {
     assert!(format!("{gone:?}").contains("Dropped"), "{gone:?}");
     assert!(!format!("{:?}", gone.into_rest()).is_empty());
 
-    // A value that came back is told from one that was taken.
+    // An error says whether its value came back or was taken.
     let (mut server, mut client) = simplex::<Mute>();
     pend(&mut client.recv());
     let mut send = server.send(Mute);

@@ -51,7 +51,7 @@ fn an_operation_that_was_polled_is_then_waited_for() {
         scope.spawn(move || {
             for n in 0..100 {
                 let mut ask = client.exchange(n);
-                // It may be done already.
+                // The exchange may be done already.
                 match poll_once(&mut ask) {
                     Poll::Ready(answer) => assert_eq!(answer.unwrap(), n + 1),
                     Poll::Pending => assert_eq!(ask.wait().unwrap(), n + 1),
@@ -152,7 +152,8 @@ fn two_tokio_tasks_converse() {
     });
 }
 
-/// One poll of a long `send_all` against a thread that is always there again gives the other tasks of its executor their turn.
+/// One poll of a long `send_all` ends although the receiving thread always asks again, so that the executor's other tasks get
+/// their turn.
 #[test]
 fn a_poll_comes_to_an_end_however_well_it_goes() {
     let _watchdog = Watchdog::new();
@@ -189,7 +190,7 @@ fn a_thread_takes_over_from_a_task_in_the_middle() {
     thread::scope(|scope| {
         scope.spawn(|| {
             let mut server = server;
-            // Opens, and drops the demand: from then on no flag but the thread's own can be set again.
+            // The server takes the demand. From then on only the thread's own waker can be woken.
             assert_eq!(server.demand().wait(), Ok(1));
             let error = server.exchange(2).now().unwrap_err();
             bell.rings();
@@ -205,7 +206,7 @@ fn a_thread_takes_over_from_a_task_in_the_middle() {
 
 // ---- a parked thread
 
-/// Runs `wait` on a thread and `go` here: once it waits, or before it has begun.
+/// Runs `wait` on a thread, and `go` here, when `wait` is waiting or before it begins.
 fn met<E: Send, P: Send + std::fmt::Debug, R: Send>(
     waiter: E,
     peer: P,
@@ -226,7 +227,7 @@ fn met<E: Send, P: Send + std::fmt::Debug, R: Send>(
 }
 
 #[test]
-fn a_threads_every_wait_hears_of_the_peers_end_in_either_order() {
+fn each_wait_of_a_thread_is_told_of_the_peers_end_in_either_order() {
     let _watchdog = Watchdog::new();
     for before in [false, true] {
         let end = Why::Dropped;
@@ -341,7 +342,7 @@ fn a_parked_thread_is_woken_by_a_task_and_goes_on() {
         });
         let mut n = pollster::block_on(server.demand()).unwrap();
         loop {
-            // Each time the thread has parked first.
+            // The thread waits before each exchange.
             until(|| peer_waits(&server));
             match pollster::block_on(server.exchange(n + 1)) {
                 Ok(next) => n = next,

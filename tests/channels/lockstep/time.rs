@@ -17,7 +17,7 @@ const SHORT: Duration = Duration::from_millis(1);
 fn now_tells_each_state_of_a_server() {
     let _watchdog = Watchdog::new();
     let (mut server, mut client) = duplex::<u8, u8>();
-    // Nobody asks.
+    // The client does not ask.
     assert!(server.demand().now().unwrap_err().is_not_ready());
     let error = server.exchange(1).now().unwrap_err();
     assert_eq!((error.why(), error.into_unsent()), (Why::NotReady, Some(1)));
@@ -25,11 +25,11 @@ fn now_tells_each_state_of_a_server() {
     let mut ask = client.exchange(7);
     pend(&mut ask);
     assert_eq!(server.demand().now(), Ok(7));
-    // It is in hand.
+    // The demand is in hand.
     assert_eq!(server.demand().now().unwrap_err().why(), Why::OutOfTurn);
     let error = server.exchange(2).now().unwrap_err();
     assert_eq!((error.why(), error.into_unsent()), (Why::NotReady, Some(2)));
-    // The item is on offer: it comes back.
+    // An item on offer comes back.
     let mut exchange = server.exchange(3);
     pend(&mut exchange);
     let error = exchange.now().unwrap_err();
@@ -41,7 +41,7 @@ fn now_tells_each_state_of_a_server() {
     drop(ask);
     let error = exchange.now().unwrap_err();
     assert_eq!((error.why(), error.into_unsent()), (Why::NotReady, None));
-    // Taken, and the next demand has come.
+    // The item was taken, and the next demand has come.
     let mut ask = client.exchange(8);
     pend(&mut ask);
     assert_eq!(server.demand().now(), Ok(8));
@@ -67,14 +67,14 @@ fn now_tells_each_state_of_a_client() {
     let error = client.exchange(1).now().unwrap_err();
     assert_eq!((error.why(), error.into_unsent()), (Why::NotReady, Some(1)));
     pend(&mut server.demand());
-    // Taken, not answered.
+    // The demand was taken, but not answered.
     let mut ask = client.exchange(2);
     pend(&mut ask);
     assert_eq!(server.demand().now(), Ok(2));
     let error = ask.now().unwrap_err();
     assert_eq!((error.why(), error.into_unsent()), (Why::NotReady, None));
     assert!(client.answer().now().unwrap_err().is_not_ready());
-    // Answered.
+    // The demand was answered.
     pend(&mut server.exchange(3));
     assert!(client.answer().now().unwrap_err().is_not_ready()); // that one was withdrawn
     let mut exchange = server.exchange(4);
@@ -103,7 +103,7 @@ fn now_is_never_done_for_a_send_to_a_waiting_task() {
     assert!(poll_with(&mut recv, &waker).is_pending());
     let error = server.send(census.make()).now().unwrap_err();
     assert_eq!((error.why(), error.into_unsent().unwrap().id), (Why::NotReady, 0));
-    // It may have been woken for nothing; it waits again, and gets the next item.
+    // The receive may have been woken for nothing. It waits again, and gets the next item.
     bell.rings();
     assert!(poll_with(&mut recv, &waker).is_pending());
     server.finish_with(census.make()).unwrap();
@@ -120,7 +120,7 @@ fn a_receive_by_now_leaves_a_plain_demand_standing() {
 }
 
 #[test]
-fn what_is_done_beats_a_deadline_in_the_past() {
+fn an_operation_that_can_be_done_is_done_although_its_deadline_is_past() {
     let _watchdog = Watchdog::new();
     let (mut server, mut client) = duplex::<u8, u8>();
     let mut ask = client.exchange(1);
@@ -227,7 +227,7 @@ fn a_thread_that_timed_out_has_withdrawn_its_waker() {
 /// The server drops an old waker between its put and its wake. That drop is held up until the receive is done waiting, so that
 /// nobody wakes the receive in time.
 #[test]
-fn what_is_done_when_the_time_is_up_beats_the_clock_although_nobody_was_woken() {
+fn an_item_put_before_the_deadline_is_received_although_its_wake_comes_too_late() {
     let _watchdog = Watchdog::new();
     // On a busy machine the time may be up before the item is put: then there is more of it.
     for attempt in 0.. {

@@ -41,10 +41,10 @@ fn a_server_sees_that_its_client_is_gone_without_a_call() {
 }
 
 #[test]
-fn out_of_turn_is_told_to_whoever_is() {
+fn a_call_out_of_turn_says_so() {
     let _watchdog = Watchdog::new();
     let (mut server, mut client) = simplex::<u8>();
-    // A plain demand may be waited for by `answer`, too; nothing else asks twice.
+    // A plain demand may be waited for by `answer`, too; every other second request is out of turn.
     assert_eq!(client.answer().wait().unwrap_err().why(), Why::OutOfTurn);
     pend(&mut client.recv());
     let error = client.exchange(()).wait().unwrap_err();
@@ -86,7 +86,7 @@ fn an_answer_that_never_comes_is_the_end() {
     assert_eq!(server.demand().now(), Ok(1));
     drop(ask);
     drop(server);
-    // Owed, and never paid: the end is told to each.
+    // An owed answer that never comes is the end, for each operation.
     let error = client.exchange(2).wait().unwrap_err();
     assert_eq!((error.why(), error.into_unsent()), (Why::Dropped, Some(2)));
     assert_eq!(client.answer().wait().unwrap_err().why(), Why::Dropped);

@@ -63,7 +63,7 @@ fn polling_again_without_news_wakes_nobody_and_stays_pending() {
     assert_eq!((s_bell.rings(), c_bell.rings()), (0, 0));
 }
 
-/// Every kind of wait of a server, for a peer that then moves or leaves. The client is given back.
+/// Runs `test` for each kind of wait of a server. `test` says what the client does meanwhile.
 fn each_wait_of_a_server(test: impl Fn(&str, &dyn Fn(&Waker, &dyn Fn(Client<u8, u8>)))) {
     test("a demand", &|waker, then| {
         let (mut server, client) = duplex::<u8, u8>();
@@ -92,7 +92,7 @@ fn each_wait_of_a_server(test: impl Fn(&str, &dyn Fn(&Waker, &dyn Fn(Client<u8, 
     });
 }
 
-/// Every kind of wait of a client.
+/// Runs `test` for each kind of wait of a client. `test` says what the server does meanwhile.
 fn each_wait_of_a_client(test: impl Fn(&str, &dyn Fn(&Waker, &dyn Fn(Server<u8, u8>)))) {
     test("an ask that was not taken", &|waker, then| {
         let (server, mut client) = duplex::<u8, u8>();
@@ -127,7 +127,7 @@ fn ways_of_a_client() -> [(&'static str, fn(Client<u8, u8>)); 4] {
         ("asks", |mut client| {
             let mut ask = client.exchange(3);
             _ = poll_once(&mut ask);
-            // Kept: what it left stands.
+            // The operation is kept, so that its demand stands.
             mem::forget(ask);
             mem::forget(client);
         }),
@@ -163,7 +163,7 @@ fn ways_of_a_server() -> [(&'static str, fn(Server<u8, u8>)); 5] {
 }
 
 #[test]
-fn a_waiting_server_is_woken_by_whatever_its_client_does() {
+fn a_waiting_server_is_woken_by_each_step_of_its_client() {
     let _watchdog = Watchdog::new();
     each_wait_of_a_server(|what, run| {
         for (way, act) in ways_of_a_client() {
@@ -177,7 +177,7 @@ fn a_waiting_server_is_woken_by_whatever_its_client_does() {
 }
 
 #[test]
-fn a_waiting_client_is_woken_by_whatever_its_server_does() {
+fn a_waiting_client_is_woken_by_each_step_of_its_server() {
     let _watchdog = Watchdog::new();
     each_wait_of_a_client(|what, run| {
         for (way, act) in ways_of_a_server() {
@@ -191,7 +191,7 @@ fn a_waiting_client_is_woken_by_whatever_its_server_does() {
 }
 
 #[test]
-fn an_item_on_offer_hears_of_the_clients_end() {
+fn a_send_whose_item_is_on_offer_is_told_of_the_clients_end() {
     let _watchdog = Watchdog::new();
     for why in [Why::Closed, Why::Dropped] {
         let (bell, waker) = Bell::new();
@@ -268,7 +268,7 @@ fn the_newest_waker_is_woken_at_every_step() {
             assert_eq!(bell.rings(), usize::from(i == n), "bell {i}, newest {n}");
         }
     };
-    // Forward, back, and the same one again: the peer may or may not have heard of the one before.
+    // Changes to another waker, back, and to the same one again: the peer may or may not have seen the waker before.
     let changes = [[0, 1], [1, 0], [0, 0], [2, 2], [1, 2], [2, 0], [0, 1], [1, 1]];
     let (mut server, mut client) = duplex();
     let mut value = 0;
@@ -293,7 +293,7 @@ fn the_newest_waker_is_woken_at_every_step() {
         only(a);
         assert_eq!(ready(&mut exchange).unwrap(), value);
     }
-    // An item on offer, and a put that already has a waker.
+    // An item is on offer, and its waker has been seen.
     let mut exchange = server.exchange(0);
     pend_with(&mut exchange, &bells[0].1);
     pend_with(&mut exchange, &bells[1].1);

@@ -124,7 +124,7 @@ fn a_generator_whose_server_went_to_another_thread_goes_on() {
 fn a_generator_whose_server_went_to_another_future_of_the_same_task_goes_on() {
     let _dog = Watchdog::new();
     let (out, inbox) = mpsc::channel::<Server<u32>>();
-    // The server leaves the routine, which stays.
+    // The server leaves the routine, and the routine goes on.
     let numbers = generate(|server| async move {
         out.send(server).unwrap();
         poll_fn(|_| Poll::<()>::Pending).await;
@@ -144,7 +144,7 @@ fn a_generator_whose_server_went_to_another_future_of_the_same_task_goes_on() {
         .await;
         server.send_all(0..100).await.map(|()| server.finish())
     };
-    // The sibling is polled first: what the generator asks for then needs another poll of the task.
+    // The sibling is polled first, so that the generator's demand needs another poll of the task.
     let (served, got) = block_on(zip(serve, numbers.into_stream().collect::<Vec<_>>()));
     served.unwrap();
     assert!(got.into_iter().eq(0..100));
@@ -235,7 +235,7 @@ fn generators_can_be_nested() {
         })
     }
     assert!(halves(3).eq([0, 10, 20]));
-    // A blocking generator within a generator: each next parks, or not, on its own.
+    // A blocking generator within a generator: each `next` parks on its own.
     let outer = generate(|mut server| async move {
         for item in halves(2) {
             _ = server.send(item + 1).await;
@@ -244,7 +244,7 @@ fn generators_can_be_nested() {
     assert!(outer.eq([1, 11]));
 }
 
-/// S8: the same three lines as a routine and as a generator, one transcript.
+/// The same three lines have one transcript as a routine and as a generator.
 #[test]
 fn a_routine_and_a_generator_have_one_transcript() {
     let _dog = Watchdog::new();

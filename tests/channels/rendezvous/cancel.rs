@@ -12,7 +12,7 @@ use handover::rendezvous;
 // ---- dropped after the other side has acted
 
 #[test]
-fn a_receive_that_was_called_and_is_dropped_leaves_the_value_with_its_sender() {
+fn a_woken_receive_that_is_dropped_leaves_the_value_with_its_sender() {
     let census = Census::new();
     let (tx, rx) = rendezvous();
     let mut recv = rx.recv();
@@ -27,7 +27,7 @@ fn a_receive_that_was_called_and_is_dropped_leaves_the_value_with_its_sender() {
 }
 
 #[test]
-fn a_receive_that_was_called_and_is_dropped_calls_the_next() {
+fn a_woken_receive_that_is_dropped_wakes_the_next_one() {
     let census = Census::new();
     let (tx, rx) = rendezvous();
     let bells: Vec<_> = (0..5).map(|_| Bell::new()).collect();
@@ -73,7 +73,7 @@ fn a_send_that_is_dropped_takes_its_value_along() {
     pend(&mut send);
     drop(send);
     census.assert_settled();
-    pend(&mut recv); // called for nothing: stands back
+    pend(&mut recv); // woken for nothing, it keeps its place
     let (bell, waker) = Bell::new();
     assert!(poll_with(&mut recv, &waker).is_pending());
     let mut send = tx.send(census.make());
@@ -94,7 +94,7 @@ fn an_operation_never_polled_leaves_no_trace() {
 }
 
 #[test]
-fn a_stream_that_is_dropped_while_it_waits_passes_the_call_on() {
+fn a_woken_stream_that_is_dropped_wakes_the_next_receive() {
     let (tx, rx) = rendezvous();
     let mut stream = rx.stream();
     let (bell, waker) = Bell::new();
@@ -114,7 +114,7 @@ fn a_stream_that_is_dropped_while_it_waits_passes_the_call_on() {
 // ---- bursts
 
 #[test]
-fn a_burst_of_waiters_that_go_in_any_order() {
+fn a_burst_of_waiters_is_served_in_order_when_some_have_gone() {
     let mut stress = Stress::new("a_burst_of_waiters", Duration::from_secs(1));
     while stress.goes_on() {
         let census = Census::new();
@@ -137,9 +137,9 @@ fn a_burst_of_waiters_that_go_in_any_order() {
 
 // ---- all at once
 
-/// Threads and tasks that give up all the time: what was not given back was received, once.
+/// Threads and tasks give up all the time. Each value that was not given back was received, once.
 #[test]
-fn whatever_gives_up_nothing_is_lost() {
+fn operations_that_give_up_at_random_lose_nothing() {
     let _watchdog = Watchdog::new();
     let mut stress = Stress::new("whatever_gives_up", Duration::from_secs(4));
     while stress.goes_on() {

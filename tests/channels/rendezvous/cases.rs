@@ -161,7 +161,7 @@ fn senders_are_served_in_order_also_when_some_have_gone() {
 }
 
 #[test]
-fn waiting_tasks_are_called_in_order_also_when_some_have_gone() {
+fn waiting_tasks_are_woken_in_order_also_when_some_have_gone() {
     let (tx, rx) = rendezvous();
     let bells: Vec<_> = (0..6).map(|_| Bell::new()).collect();
     let mut recvs: Vec<_> = bells.iter().map(|(_, waker)| (rx.recv(), waker)).collect();
@@ -201,7 +201,7 @@ fn waiting_threads_are_served_in_order() {
 }
 
 #[test]
-fn a_newcomer_stands_behind_whom_an_offer_has_called() {
+fn a_new_receive_stands_behind_one_that_an_offer_has_woken() {
     let (tx, rx) = rendezvous();
     let (mut called, mut newcomer) = (rx.recv(), rx.recv());
     pend(&mut called);

@@ -6,7 +6,7 @@ use std::thread;
 use crate::support::*;
 use handover::{Why, rendezvous};
 
-/// Runs bodies that end when their channels do: each on a thread, each as a task of one executor, or in turns.
+/// Ways to run bodies that end when their channels do: each on a thread, each as a task of one executor, or in turns.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Chain {
     Threads,
@@ -27,7 +27,7 @@ impl Chain {
     }
 }
 
-/// Starts bodies; whoever drops it has seen them all end.
+/// Starts bodies, and waits in its drop until all of them have ended.
 struct Crew {
     chain: Chain,
     tasks: tokio::runtime::Runtime,
@@ -208,7 +208,7 @@ fn sending_to_oneself_on_one_thread_gives_the_value_back() {
     let error = tx.send(census.make()).now().unwrap_err();
     assert!(error.is_not_ready());
     assert_eq!(error.into_unsent().unwrap(), 0);
-    // Also beside a receive of the same task, which has no value to hold yet.
+    // The same holds beside a receive of the same task that has no value yet.
     let mut recv = rx.recv();
     pend(&mut recv);
     assert_eq!(tx.send(census.make()).now().unwrap_err().into_unsent().unwrap(), 1);

@@ -28,7 +28,7 @@ impl<'a> Drop for Loud<'a> {
         self.drops.fetch_add(1, SeqCst);
         let Some((tx, rx)) = self.channel.take() else { return };
         let quiet = || Loud { channel: None, drops: self.drops };
-        // Received by itself, in its own destructor.
+        // The value's own destructor receives a value.
         let mut send = tx.send(quiet());
         if poll_once(&mut send).is_pending() {
             drop(rx.recv().now().unwrap());
@@ -99,13 +99,13 @@ fn an_offer_that_was_forgotten_may_hold_its_own_channel() {
     let mut send = tx.send(Loud::new(&tx, &rx, &drops));
     pend(&mut send);
     mem::forget(send);
-    // It keeps its channel alive, until somebody takes it.
+    // The offer keeps its channel alive until it is received.
     drop(rx.recv().now().ok().unwrap());
     assert!(drops.load(SeqCst) >= 3);
     assert_eq!((tx.stats().senders, tx.stats().receivers), (1, 1));
 }
 
-/// Panics when it is dropped, where it is armed.
+/// Panics when it is dropped, if it is armed.
 struct Fragile<'a>(&'a Cell<usize>, bool);
 
 impl Drop for Fragile<'_> {
@@ -141,7 +141,7 @@ fn a_destructor_that_panics_leaves_the_channel_whole() {
     }));
     assert_eq!(drops.get(), 7, "each once");
     assert_eq!((tx.stats().waiting_senders, tx.stats().waiting_receivers), (0, 0));
-    // Two that wait, of which one panics: the other one is received.
+    // Of two offers the first one panics when it is dropped; the other one is received.
     let mut first = tx.send(armed());
     pend(&mut first);
     let mut second = tx.send(Fragile(&drops, false));
@@ -152,7 +152,7 @@ fn a_destructor_that_panics_leaves_the_channel_whole() {
     drop(second);
     assert_eq!(drops.get(), 9);
     assert!(!tx.is_closed(), "no end was dropped");
-    // Forgotten in a channel that goes.
+    // A forgotten offer panics when the channel is dropped.
     let mut last = tx.send(armed());
     pend(&mut last);
     mem::forget(last);

@@ -1,4 +1,4 @@
-//! How ends leave, and who is told.
+//! How ends leave, and which operations are told.
 
 use std::thread;
 
@@ -130,7 +130,7 @@ fn a_forgotten_offer_is_received_or_dropped_with_the_channel() {
 
 const MANY: usize = 64;
 
-/// How the last end of a side goes.
+/// The ways in which the last end of a side leaves.
 const WAYS: [Why; 3] = [Why::Closed, Why::Dropped, Why::Panicked];
 
 #[test]
@@ -158,7 +158,7 @@ fn the_end_wakes_all_receivers() {
             for (recv, waker) in &mut recvs {
                 assert!(poll_with(recv, waker).is_pending());
             }
-            // A quarter of the threads only watch.
+            // A quarter of the threads only wait for the end.
             until(|| tx.stats().waiting_receivers == MANY + MANY / 4 * 3);
             let_them_park();
             leave(tx, why, |tx| _ = tx.close());

@@ -1,5 +1,5 @@
 //! Many to many: recorded histories are those of a channel without a place between (each value once, in order, both there
-//! together), whatever is cancelled; and who came first is served first.
+//! together), whatever is cancelled; and the first that came is served first.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ use crate::support::*;
 use futures_lite::future::{block_on, poll_fn, yield_now};
 use handover::{Receiver, Sender, rendezvous};
 
-/// What happened to all, with stamps of one clock.
+/// The events of all parties, stamped by one clock.
 #[derive(Default)]
 struct History {
     clock: AtomicU64,
@@ -89,7 +89,7 @@ fn a_while(dice: &mut Stress) -> Duration {
     Duration::from_micros([0, 1, 20, 150][dice.below(4) as usize])
 }
 
-/// Polls some times, and gives up.
+/// Polls a few times, and gives up.
 fn poll_some<F: Future + Unpin>(op: &mut F, dice: &mut Stress) -> Option<F::Output> {
     for _ in 0..=dice.below(2) {
         if let Poll::Ready(output) = poll_once(op) {
@@ -100,7 +100,7 @@ fn poll_some<F: Future + Unpin>(op: &mut F, dice: &mut Stress) -> Option<F::Outp
     None
 }
 
-/// Sends one value in some way: whether it went, and if not, the value that came back.
+/// Sends one value in a random way. The error is the value that came back.
 fn send_one(tx: &Sender<Value>, value: Value, dice: &mut Stress) -> Result<(), Value> {
     let back = |error: handover::SendError<Value>| error.into_unsent().expect("it was not taken");
     match dice.below(8) {
@@ -123,7 +123,7 @@ fn send_one(tx: &Sender<Value>, value: Value, dice: &mut Stress) -> Result<(), V
         },
         5 => block_on(tx.send(value)).map_err(back),
         6 => {
-            // Begun by a task, ended by a thread.
+            // The send is begun as a task, and ended as a thread.
             let mut op = tx.send(value);
             match poll_some(&mut op, dice) {
                 Some(result) => result.map_err(back),
@@ -237,7 +237,7 @@ fn histories_of_threads_and_tasks_with_cancels() {
 
 // ---- tasks on one executor: the same run for the same seed, and a lost wake-up is seen at once
 
-/// Polls `op` until it is done, or at the most so often.
+/// Polls `op` until it is done, at most `most` times.
 async fn some_polls<F: Future + Unpin>(op: &mut F, most: u64) -> Option<F::Output> {
     let mut polls = 0;
     poll_fn(|context| {

@@ -11,7 +11,7 @@ use futures_core::Stream as _;
 use handover::{Why, rendezvous};
 
 #[test]
-fn futurelock_a_waiting_thread_takes_what_a_kept_task_does_not() {
+fn a_waiting_thread_takes_the_value_that_a_kept_task_does_not_take() {
     let _watchdog = Watchdog::new();
     let (tx, rx) = rendezvous();
     let mut kept = rx.recv();
@@ -19,7 +19,7 @@ fn futurelock_a_waiting_thread_takes_what_a_kept_task_does_not() {
     thread::scope(|scope| {
         let receiver = scope.spawn(|| rx.recv().wait());
         until_receivers(&tx, 2);
-        // `kept` came first and is called; the thread is told too.
+        // `kept` came first and is woken; the thread is woken, too.
         tx.send(1).wait().unwrap();
         assert_eq!(receiver.join().unwrap(), Ok(1));
         // A thread that comes after the offer takes it on its second look.
@@ -32,7 +32,7 @@ fn futurelock_a_waiting_thread_takes_what_a_kept_task_does_not() {
 }
 
 #[test]
-fn futurelock_a_waiting_task_is_told_by_the_next_operation_or_the_drop() {
+fn a_task_behind_a_kept_one_is_woken_by_the_next_operation_or_the_drop() {
     let (tx, rx) = rendezvous();
     let (mut kept, mut waiting) = (rx.recv(), rx.recv());
     let (bell, waker) = Bell::new();
@@ -47,13 +47,13 @@ fn futurelock_a_waiting_task_is_told_by_the_next_operation_or_the_drop() {
     assert_eq!(bell.rings(), 1);
     assert_eq!(ready(&mut waiting), Ok(1));
     ready(&mut first).unwrap();
-    // So does a receive that begins, after one more look.
+    // So does a receive that begins, after it has looked once more.
     let mut newcomer = rx.recv();
     assert!(poll_with(&mut newcomer, &waker).is_pending());
     assert_eq!(bell.rings(), 1);
     assert_eq!(ready(&mut newcomer), Ok(2));
     ready(&mut second).unwrap();
-    // And the drop of the kept one.
+    // So does the drop of the kept receive.
     let mut waiting = rx.recv();
     assert!(poll_with(&mut waiting, &waker).is_pending());
     let mut third = tx.send(3);
@@ -78,7 +78,7 @@ fn a_thread_behind_a_kept_task_does_not_overtake_the_older_offer() {
 }
 
 #[test]
-fn futurelock_blocked_threads_take_each_value_that_a_kept_task_does_not() {
+fn blocked_threads_take_each_value_that_a_kept_task_does_not_take() {
     let _watchdog = Watchdog::new();
     let (tx, rx) = rendezvous();
     let mut kept = rx.recv();
@@ -98,7 +98,7 @@ fn futurelock_blocked_threads_take_each_value_that_a_kept_task_does_not() {
 }
 
 #[test]
-fn futurelock_a_kept_stream_is_passed_by_too() {
+fn a_kept_stream_is_passed_by_too() {
     let _watchdog = Watchdog::new();
     let (tx, rx) = rendezvous();
     let mut kept = rx.stream();
@@ -107,7 +107,7 @@ fn futurelock_a_kept_stream_is_passed_by_too() {
     pend(&mut send);
     assert_eq!(rx.recv().wait_timeout(Duration::MAX), Ok(1));
     ready(&mut send).unwrap();
-    // `now` takes what stands, whoever was called for it.
+    // `now` takes an offer that stands, although the kept stream was woken for it.
     let mut send = tx.send(2);
     pend(&mut send);
     assert_eq!(rx.recv().now(), Ok(2));
@@ -117,7 +117,7 @@ fn futurelock_a_kept_stream_is_passed_by_too() {
 }
 
 #[test]
-fn futurelock_the_value_goes_on_through_many_kept_tasks() {
+fn a_value_goes_on_through_many_kept_tasks() {
     let _watchdog = Watchdog::new();
     let (tx, rx) = rendezvous();
     let mut kept: Vec<_> = (0..3).map(|_| rx.recv()).collect();
@@ -126,7 +126,7 @@ fn futurelock_the_value_goes_on_through_many_kept_tasks() {
     let mut waiting = rx.recv();
     pend_with(&mut waiting, &waker);
     let mut sends: Vec<_> = (0..4).map(|n| tx.send(n)).collect();
-    // Each other send calls one more; the fourth is the one that is polled.
+    // Each further send wakes one more receive; the fourth receive is the one that is polled.
     for (n, send) in sends.iter_mut().enumerate() {
         assert_eq!(bell.rings(), 0, "{n}");
         pend(send);
@@ -134,7 +134,7 @@ fn futurelock_the_value_goes_on_through_many_kept_tasks() {
     assert_eq!(bell.rings(), 1);
     assert_eq!(ready(&mut waiting), Ok(0), "the offer that came first");
     ready(&mut sends[0]).unwrap();
-    // Each one that is dropped passes its call on, to nobody now: who comes takes them.
+    // Each kept receive that is dropped wakes the next one. None is left, so that a new receive takes the offers.
     drop(kept);
     for n in 1..4 {
         let mut recv = rx.recv();
@@ -173,7 +173,7 @@ fn a_kept_permit_keeps_one_receiver_and_no_other() {
         let_them_park();
         tx.send(1).wait().unwrap();
         assert_eq!(other.join().unwrap(), Ok(1));
-        // A granted reserve that is never looked at keeps one too.
+        // A granted reserve that is not polled again keeps a receiver, too.
         let mut kept = tx.reserve();
         pend(&mut kept);
         let mut its = rx.recv();
@@ -211,10 +211,10 @@ fn time_that_is_up_frees_a_receiver_that_a_kept_permit_keeps() {
     let (mut reserve, mut send) = (tx.reserve(), tx.send(1));
     pend(&mut reserve);
     pend(&mut send);
-    // It belongs to the permit that was wanted first; but when it must go anyway, it takes what stands.
+    // The receiver is reserved for the permit. When its time is up, it takes the offer that stands.
     assert_eq!(rx.recv().wait_timeout(Duration::from_millis(5)), Ok(1));
     ready(&mut send).unwrap();
-    // The permit waits for the next one.
+    // The permit waits for the next receiver.
     pend(&mut reserve);
     thread::scope(|scope| {
         let receiver = scope.spawn(|| rx.recv().wait());

@@ -24,22 +24,22 @@ fn panic_holding<T>(all: T) {
 
 // ---- what each side says afterwards
 
-/// What became of the values, as far as the sender was told, by number.
+/// The values by number, sorted by what the sender was told of them.
 #[derive(Debug, Default)]
 struct Sent {
     taken: Vec<usize>,
     back: Vec<usize>,
-    /// Forgotten, or dropped on offer: nobody tells.
+    /// Forgotten, or dropped on offer: the sender is not told.
     unknown: Vec<usize>,
     end: Option<Why>,
-    /// What `close` answered.
+    /// The result of `close`.
     closed: Option<bool>,
-    /// An end that saw the end of the channel, and stays to look at the account.
+    /// An end that outlives the channel's close, for its account.
     tx: Option<Tx>,
 }
 
 impl Sent {
-    /// Notes what an operation with the value `id` came to; whether it may go on.
+    /// Notes the result of an operation with the value `id`. Returns whether the side may go on.
     fn note(&mut self, id: usize, result: Result<(), SendError<Counted>>) -> bool {
         let Err(error) = result else {
             self.taken.push(id);
@@ -64,7 +64,7 @@ struct Got {
     end: Option<Why>,
     /// Receives that were forgotten while they waited.
     forgotten: usize,
-    /// What `close` answered.
+    /// The result of `close`.
     closed: Option<bool>,
     rx: Option<Rx>,
 }
@@ -89,7 +89,7 @@ enum Sender {
     SendAll,
     /// The same, each by a permit.
     Reserve,
-    /// Is dropped without a word.
+    /// Is dropped at once.
     DropBefore,
     /// Has a value on offer, drops the operation, is dropped.
     DropDuring,
@@ -144,7 +144,7 @@ async fn send(tx: Tx, act: Sender, census: &Census, how: How) -> Sent {
                         break;
                     }
                 };
-                // Made only now, for a receiver that stands ready.
+                // The value is made only when a receiver stands ready.
                 let (id, value) = census.next();
                 if !sent.note(id, how.run(permit.send(value)).await) {
                     break;
@@ -204,7 +204,7 @@ async fn send(tx: Tx, act: Sender, census: &Census, how: How) -> Sent {
                 How::Thread => send.wait_timeout(Duration::from_micros(50)),
                 How::Task => match poll_once(&mut send) {
                     Poll::Ready(result) => result,
-                    // As a timer beside it does.
+                    // A timer beside the operation does the same.
                     Poll::Pending => {
                         match send.reclaim() {
                             Some(value) => {
@@ -330,7 +330,7 @@ async fn receive(rx: Rx, act: Receiver, how: How) -> Got {
                     got.forgotten = 1;
                 }
             }
-            // A receive that *waits* in a task is not told of what the forgotten one was called for; one that begins is.
+            // A receive that *waits* in a task is not woken in place of the forgotten one; a receive that begins finds the value.
             while how == How::Task && got.end.is_none() {
                 let mut recv = rx.recv();
                 let mut looks = 0;
@@ -422,7 +422,7 @@ fn meet(pairing: Pairing, sender: Sender, receiver: Receiver) {
     }
 }
 
-/// Both sides and the channel tell one story.
+/// The accounts of both sides and of the channel agree.
 fn assert_account(sent: &Sent, got: &Got, case: &str) {
     assert!(got.items.is_sorted_by(|a, b| a < b), "in order, each once: {case}");
     assert!(sent.taken.iter().all(|id| got.items.contains(id)), "Ok, but not received: {case}");
@@ -433,7 +433,7 @@ fn assert_account(sent: &Sent, got: &Got, case: &str) {
     let check = |stats: Stats, senders, receivers| {
         assert_eq!(stats.handed_over as usize, got.items.len(), "{stats:?} {case}");
         assert_eq!((stats.senders, stats.receivers), (senders, receivers), "{stats:?} {case}");
-        // Only what was forgotten is there for ever.
+        // Only forgotten receives are there for ever.
         let offers = sent.unknown.iter().filter(|id| !got.items.contains(id)).count();
         assert!(stats.waiting_senders <= offers, "{stats:?} {case}");
         assert!(stats.waiting_receivers <= got.forgotten, "{stats:?} {case}");
@@ -449,7 +449,7 @@ fn assert_outputs(sender: Sender, receiver: Receiver, sent: &Sent, got: &Got, ca
         Send | SendAll | Reserve | Forget => &[0, 1][..],
         Panic => &[0],
         DropBefore | Close => &[],
-        // Either way: what the sender was told agrees with it.
+        // Either is right: the sender's account agrees with it.
         DropDuring | PanicDuring | TimeOut | Now => &got.items,
     };
     let senders_end = match sender {
@@ -466,7 +466,7 @@ fn assert_outputs(sender: Sender, receiver: Receiver, sent: &Sent, got: &Got, ca
         }
         return;
     }
-    // The receiver leaves: after one value, or after none.
+    // The receiver leaves after one value, or after none.
     assert!(sent.end.is_none_or(|end| end == receiver.end()), "{case}");
     assert!(got.end.is_none_or(|end| end == senders_end), "{case}");
     match receiver {
@@ -497,7 +497,7 @@ fn assert_outputs(sender: Sender, receiver: Receiver, sent: &Sent, got: &Got, ca
             assert!(sent.closed != Some(true), "{case}");
         }
         _ => {
-            // It takes what its one poll finds, and nothing later.
+            // The receiver takes the value that its one poll finds, and none later.
             assert!(got.items.len() <= 1, "{case}");
             let n = got.items.len();
             match sender {

@@ -1,8 +1,8 @@
 //! Random meetings of 2 to 4 ends a side against a reference that keeps only a list of offers.
 //!
 //! All of it in one thread, hand-polled, so that a run is the same each time and shrinks. Checked: which value a receive brings,
-//! whether a send is done exactly when its value was received, where each value is, and (`Settle`) that nobody who could go on is
-//! left asleep, when each task that was woken has been polled.
+//! whether a send is done exactly when its value was received, where each value is, and (`Settle`) that no task that could go on
+//! is left asleep, when each task that was woken has been polled.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -28,7 +28,7 @@ enum Command {
     /// Uses, or drops, the n-th permit.
     Use(usize),
     Waste(usize),
-    /// Polls all that were woken, until nobody is.
+    /// Polls all tasks that were woken, until none is.
     Settle,
     DropEnd(bool, usize),
     Close,
@@ -78,7 +78,7 @@ struct World {
     census: Census,
     senders: Vec<Option<Sender<Counted>>>,
     receivers: Vec<Option<Receiver<Counted>>>,
-    /// Lives as long as all that borrows from it; not counted by the channel's users, who drop theirs.
+    /// Lives as long as all that borrows from it, and is dropped last.
     keeper: &'static Sender<Counted>,
     tasks: Vec<Task>,
     permits: Vec<Permit<'static, Counted>>,
@@ -300,7 +300,7 @@ proptest! {
     })]
 
     #[test]
-    fn meetings(ends in 2_usize..=4, commands in prop::collection::vec(command(), 1..80)) {
+    fn random_meetings_agree_with_the_reference(ends in 2_usize..=4, commands in prop::collection::vec(command(), 1..80)) {
         let mut world = World::new(ends);
         let census = world.census.clone();
         for command in commands {

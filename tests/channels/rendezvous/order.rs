@@ -1,4 +1,4 @@
-//! First come, first served, whoever gives up.
+//! First come, first served, also when some in the line give up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
@@ -8,12 +8,12 @@ use crate::support::*;
 use futures_lite::future::block_on;
 use handover::rendezvous;
 
-/// Some of 12, at random, but not all.
+/// Some of twelve, at random, but not all.
 fn some_of_twelve(stress: &mut Stress) -> BTreeSet<usize> {
     (0..1 + stress.below(8)).map(|_| stress.below(12) as usize).collect()
 }
 
-/// Twelve threads wait, one after the other, of which some give up at a deadline. `None`: the deadline came too soon to tell.
+/// Twelve threads wait, one after the other, and some give up at a deadline. Returns `None` if the deadline came too soon.
 fn twelve_threads<'scope, R: Send + 'scope>(
     scope: &'scope thread::Scope<'scope, '_>,
     gone: &BTreeSet<usize>,
@@ -119,7 +119,7 @@ fn threads_and_tasks_send_in_one_order() {
 }
 
 #[test]
-fn waiting_tasks_are_called_in_order_also_when_some_gave_up() {
+fn waiting_tasks_are_woken_in_order_also_when_some_gave_up() {
     let mut stress = Stress::new("waiting_tasks_are_called_in_order", Duration::from_secs(2));
     for _ in 0..50 {
         let gone = some_of_twelve(&mut stress);
@@ -131,7 +131,7 @@ fn waiting_tasks_are_called_in_order_also_when_some_gave_up() {
             assert!(poll_with(&mut recv, waker).is_pending());
             recvs.insert(n, recv);
         }
-        // Some go while they are only waiting, some when they have been called.
+        // Some leave while they are only waiting, some when they have been woken.
         let called = stress.below(4) as usize;
         let mut sends: Vec<_> = (0..called).map(|n| tx.send(n)).collect();
         sends.iter_mut().for_each(pend);
@@ -159,7 +159,7 @@ fn permits_are_granted_in_order_beside_sends() {
         pend(sends.get_mut(&n).unwrap());
         pend(reserves.get_mut(&n).unwrap());
     }
-    // One of each gives up.
+    // One send and one reserve give up.
     assert_eq!(sends.remove(&2).unwrap().reclaim(), Some(2));
     drop(reserves.remove(&1));
     for (turn, is_permit) in [0, 1, 2, 3, 4].into_iter().flat_map(|n| [(n, false), (n, true)]) {
@@ -180,7 +180,7 @@ fn permits_are_granted_in_order_beside_sends() {
 }
 
 #[test]
-fn who_is_called_for_nothing_keeps_its_place() {
+fn a_receive_that_was_woken_for_nothing_keeps_its_place() {
     let (tx, rx) = rendezvous();
     let bells: Vec<_> = (0..3).map(|_| Bell::new()).collect();
     let mut recvs: Vec<_> = bells.iter().map(|(_, waker)| (rx.recv(), waker)).collect();
@@ -188,7 +188,7 @@ fn who_is_called_for_nothing_keeps_its_place() {
         assert!(poll_with(recv, waker).is_pending());
     }
     for _ in 0..3 {
-        // The first is called, and the value is gone when it looks.
+        // The first receive is woken, and the value is gone when it is polled.
         let mut send = tx.send(0);
         pend(&mut send);
         assert_eq!(send.reclaim(), Some(0));
@@ -196,7 +196,7 @@ fn who_is_called_for_nothing_keeps_its_place() {
         let (recv, waker) = &mut recvs[0];
         assert!(poll_with(recv, waker).is_pending());
     }
-    // A permit keeps it, and is dropped.
+    // A permit reserves the first receive, and is dropped.
     drop(tx.reserve().now().unwrap());
     let mut send = tx.send(1);
     pend(&mut send);

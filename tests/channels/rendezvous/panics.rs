@@ -12,7 +12,7 @@ use crate::support::*;
 use handover::rendezvous;
 
 #[test]
-fn a_waker_that_panics_changes_nothing_whatever_waits() {
+fn a_waker_that_panics_changes_nothing_for_each_kind_of_wait() {
     let _watchdog = Watchdog::new();
     for moment in [Moment::Wake, Moment::Clone, Moment::Drop] {
         for kind in KINDS {
@@ -28,7 +28,7 @@ fn a_waker_that_panics_changes_nothing_whatever_waits() {
             }
             waits.pend(&waker);
             hook.set_panic(moment);
-            // The panic goes to who wakes, or is swallowed where that would lose a value.
+            // The panic goes to the party that wakes, or is swallowed where it would lose a value.
             let mut peer = None;
             panics(|| peer = serve(kind, &tx, &rx, &census));
             assert!(moment != Moment::Wake || !hook.is_set(moment), "{case}: not woken");
@@ -38,7 +38,7 @@ fn a_waker_that_panics_changes_nothing_whatever_waits() {
                 panics(|| match waits.poll(&fresh) {
                     Poll::Ready(it) => came = Some(it),
                     Poll::Pending => {
-                        // The peer was cut short: it came and went, and comes again.
+                        // The peer was cut short by the panic, and begins again.
                         peer = serve(kind, &tx, &rx, &census);
                         assert!(bell.rings() > 0, "{case}: asleep");
                     }
@@ -69,7 +69,7 @@ fn wakers_that_panic_keep_nobody_asleep() {
     let _watchdog = Watchdog::new();
     let census = Census::new();
     let (tx, rx) = rendezvous();
-    // Watchers, reserves: all told of one end, each waker panics.
+    // Watchers and reserves are all told of one end, and each of their wakers panics.
     let hooks: Vec<_> = (0..9).map(|_| Hook::new()).collect();
     let mut all: Vec<_> = hooks
         .iter()
@@ -104,7 +104,7 @@ fn a_waker_that_panics_beside_a_blocked_thread_leaves_the_value_to_it() {
         hook.set_panic(Moment::Wake);
         let mut send = tx.send(1);
         assert!(panics(|| poll_once(&mut send)));
-        // The thread was told along with the task, and takes it.
+        // The thread was woken along with the task, and takes the value.
         assert_eq!(thread.join().unwrap(), Ok(1));
         ready(&mut send).unwrap();
     });
@@ -116,7 +116,7 @@ fn a_panicking_waker_loses_nothing() {
     for moment in [Moment::Wake, Moment::Clone, Moment::Drop] {
         let census = Census::new();
         let (tx, rx) = rendezvous();
-        // Of the sender: the receiver that wakes it has the value in hand.
+        // The sender's waker: the receiver that wakes it has the value already.
         let hook = Hook::new();
         let waker = hook.waker();
         let mut send = tx.send(census.make());
@@ -130,7 +130,7 @@ fn a_panicking_waker_loses_nothing() {
         }
         assert_eq!(rx.recv().now().unwrap(), 0, "{moment:?}");
         ready(&mut send).unwrap();
-        // Of a receiver: the sender's step panics, and the value is still its.
+        // A receiver's waker: the sender's poll panics, and the sender still has the value.
         let hook = Hook::new();
         let waker = hook.waker();
         let mut recv = rx.recv();
@@ -166,7 +166,7 @@ fn a_panicking_waker_keeps_nobody_asleep_at_the_end() {
 }
 
 #[test]
-fn an_iterator_that_panics_or_uses_the_channel() {
+fn an_iterator_may_use_the_channel_and_panic() {
     let census = Census::new();
     let (tx, rx) = rendezvous();
     let count = RefCell::new(0);
@@ -186,7 +186,7 @@ fn an_iterator_that_panics_or_uses_the_channel() {
     census.assert_settled();
 }
 
-/// What wakers of others do in its looks is nothing to a blocking iterator: it goes on to wait.
+/// Another party's waker may panic in an attempt of a blocking iterator. The iterator goes on waiting.
 #[test]
 fn a_blocking_iterator_goes_on_after_a_panic_of_a_waker() {
     let _watchdog = Watchdog::new();
@@ -210,7 +210,7 @@ fn a_blocking_iterator_goes_on_after_a_panic_of_a_waker() {
     assert_eq!(rx.stats().waiting_receivers, 0);
 }
 
-/// A blocked thread whose look runs somebody's waker, which hands it a value and then panics.
+/// A blocked thread runs another party's waker, which hands the thread a value and then panics.
 #[test]
 fn a_blocked_receive_that_a_waker_makes_panic_has_not_been_given_a_value() {
     let (tx, rx) = rendezvous::<u8>();

@@ -38,7 +38,7 @@ fn a_permit_that_is_dropped_passes_its_receiver_on() {
     drop(permit);
     assert_eq!(bell.rings(), 1);
     assert_eq!(ready(&mut recv), Ok(1));
-    // A send by permit that is never looked at, too; and a reserve that was granted, but not looked at.
+    // The same holds for a send by permit that is never polled again, and for a granted reserve that is not polled again.
     let mut recv = rx.recv();
     let mut reserve = tx.reserve();
     pend(&mut reserve);
@@ -99,7 +99,7 @@ fn a_permit_hands_to_a_thread_at_once() {
     });
 }
 
-/// `select(..).now()` gives a permit's receiver free, and must not do so once more when the arm is dropped.
+/// `select(..).now()` frees a permit's receiver, and must not do so again when the arm is dropped.
 #[test]
 fn a_permit_as_an_arm_of_now_frees_its_receiver_only_once() {
     let (tx, rx) = rendezvous();
@@ -109,7 +109,7 @@ fn a_permit_as_an_arm_of_now_frees_its_receiver_only_once() {
     let mut reserve = tx.reserve();
     pend(&mut reserve);
     assert!(select((&mut first, never::<()>().recv())).now().is_none());
-    let second = ready(&mut reserve).unwrap(); // the receiver is kept for this one now
+    let second = ready(&mut reserve).unwrap(); // the receiver is reserved for this one now
     assert_eq!(first.reclaim(), Some("first"));
     let mut third = tx.send("third");
     pend(&mut third);
@@ -136,9 +136,9 @@ fn a_permit_as_an_arm_of_now_does_not_use_the_receiver_of_another_permit() {
     assert_eq!(ready(&mut recv), Ok("second"));
 }
 
-/// What a permit sends has had its turn, also before those who want a permit.
+/// The value of a permit has had its turn: it comes before each reserve that waits.
 #[test]
-fn what_a_permit_sends_comes_before_a_later_reserve() {
+fn the_value_of_a_permit_comes_before_a_later_reserve() {
     let (tx, rx) = rendezvous();
     let mut gone = rx.recv();
     pend(&mut gone);
@@ -151,7 +151,7 @@ fn what_a_permit_sends_comes_before_a_later_reserve() {
     assert_eq!(ready(&mut rx.recv()), Ok(1));
 }
 
-/// Nor is an offer overtaken that came before the reserve.
+/// A permit's offer does not let a reserve overtake an offer that came before the reserve.
 #[test]
 fn a_permits_offer_does_not_let_a_reserve_overtake_an_older_offer() {
     let (tx, rx) = rendezvous();

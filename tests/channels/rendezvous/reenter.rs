@@ -12,7 +12,7 @@ use handover::{Receiver, Sender, Why, rendezvous};
 
 type Act = fn(&Sender<Counted>, &Receiver<Counted>, &Census);
 
-/// What a waker may come to do with a channel.
+/// Actions of a waker that uses the channel.
 const ACTS: [(&str, Act); 12] = [
     ("sends", |tx, _, census| drop(tx.send(census.make()).now())),
     ("receives", |_, rx, _| drop(rx.recv().now())),
@@ -43,7 +43,7 @@ const ACTS: [(&str, Act); 12] = [
 ];
 
 #[test]
-fn a_waker_may_use_the_channel_at_any_moment_of_its_life_whatever_waits() {
+fn a_waker_of_each_kind_of_wait_may_use_the_channel_at_any_moment_of_its_life() {
     let _watchdog = Watchdog::new();
     for moment in [Moment::Wake, Moment::Clone, Moment::Drop] {
         for kind in KINDS {
@@ -74,7 +74,7 @@ fn a_waker_may_use_the_channel_at_any_moment_of_its_life_whatever_waits() {
                     set();
                     assert!(polled.is_pending());
                 }
-                // Whatever came of it: the end is told.
+                // Whatever came of the meeting, the end is told.
                 tx.close();
                 assert!(calls.load(SeqCst) > 0, "{case}: not called");
                 drop((waits, polled));
@@ -102,7 +102,7 @@ fn a_waker_may_use_the_channel_while_it_is_woken_for_a_meeting() {
             let case = format!("{kind}, whose waker {name}");
             let mut peer = serve(kind, &tx, &rx, &census);
             assert!(!hook.is_set(Moment::Wake), "{case}: not woken");
-            // They meet all the same, unless the waker took what there was, or ended it.
+            // The two meet all the same, unless the waker took the value, or closed the channel.
             for _ in 0..3 {
                 if let Poll::Ready(came) = waits.poll(Waker::noop()) {
                     if let Came::Permit(permit) = came {
@@ -125,7 +125,7 @@ fn a_waker_may_use_the_channel_while_it_is_woken_for_a_meeting() {
 }
 
 #[test]
-fn a_waker_that_receives_what_it_is_woken_for_leaves_the_task_waiting() {
+fn a_waker_that_receives_the_value_itself_leaves_its_task_waiting() {
     let _watchdog = Watchdog::new();
     let (tx, rx) = rendezvous();
     let (hook, got) = (Hook::new(), Arc::new(Mutex::new(Vec::new())));
@@ -134,7 +134,7 @@ fn a_waker_that_receives_what_it_is_woken_for_leaves_the_task_waiting() {
     let (rx2, got2) = (rx.clone(), Arc::clone(&got));
     hook.set(Moment::Wake, move || got2.lock().unwrap().extend(rx2.recv().now()));
     let mut send = tx.send(1);
-    // Taken within the sender's own step, or just after it.
+    // The value is taken within the sender's own poll, or just after it.
     if poll_once(&mut send).is_pending() {
         ready(&mut send).unwrap();
     }
@@ -154,7 +154,7 @@ fn the_last_ends_may_be_dropped_inside_a_waker() {
         let (tx, rx) = rendezvous();
         let hook = Hook::new();
         let (bell, waker) = Bell::new();
-        // A watcher is woken too, whoever is first.
+        // A watcher is woken too, before or after the receive.
         let (watched_tx, watched_rx) = (tx.downgrade(), rx.downgrade());
         if of_sender {
             let rx = Arc::new(rx);
@@ -192,7 +192,7 @@ fn the_last_ends_may_be_dropped_inside_a_waker() {
 
 #[test]
 fn a_waker_that_owns_an_end_goes_with_its_channel() {
-    // The waker on the seat holds the channel that holds the waker, until the operation goes.
+    // The waiting receive holds the waker, which holds the channel, until the receive is dropped.
     let census = Census::new();
     let (tx, rx) = rendezvous();
     let hook = Hook::new();

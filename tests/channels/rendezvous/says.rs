@@ -114,6 +114,6 @@ fn an_operation_says_whether_it_is_done() {
     ] {
         assert!(text.contains(name), "{name} in {text}");
     }
-    // Nothing comes of a finished send that is reclaimed.
+    // A finished send has nothing to reclaim.
     assert_eq!(send.reclaim(), None);
 }

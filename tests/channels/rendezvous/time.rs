@@ -68,11 +68,11 @@ fn a_deadline_that_is_past_is_up_at_once_and_leaves_nobody_in_line() {
         assert!(tx.reserve().wait_deadline(deadline).unwrap_err().is_timed_out());
         assert!(rx.recv().wait_deadline(deadline).unwrap_err().is_timed_out());
         assert!(rx.closed().wait_deadline(deadline).unwrap_err().is_timed_out());
-        // A task that merely waits takes nothing in time.
+        // A task that only waits does not take the value in time.
         let mut recv = rx.recv();
         pend(&mut recv);
         assert!(tx.send(census.make()).wait_deadline(deadline).unwrap_err().unsent().is_some());
-        pend(&mut recv); // was called for nothing, and stands there again
+        pend(&mut recv); // was woken for nothing, and waits again
         let permit = tx.reserve().wait_deadline(deadline).unwrap();
         assert!(permit.send(census.make()).wait_deadline(deadline).unwrap_err().is_timed_out());
         pend(&mut recv);
@@ -86,7 +86,7 @@ fn a_deadline_that_is_past_is_up_at_once_and_leaves_nobody_in_line() {
 // ---- what is done counts
 
 #[test]
-fn what_can_be_done_at_once_is_done_although_the_time_is_up() {
+fn an_operation_that_can_be_done_at_once_is_done_although_its_time_is_up() {
     let _watchdog = Watchdog::new();
     let (tx, rx) = rendezvous();
     thread::scope(|scope| {
@@ -112,7 +112,7 @@ fn what_can_be_done_at_once_is_done_although_the_time_is_up() {
 }
 
 #[test]
-fn what_was_done_meanwhile_beats_the_clock() {
+fn an_operation_that_the_peer_completed_is_done_although_its_time_is_up() {
     let _watchdog = Watchdog::new();
     for at_once in [false, true] {
         let (tx, rx) = rendezvous();
@@ -121,7 +121,7 @@ fn what_was_done_meanwhile_beats_the_clock() {
                 if at_once { $op.now() } else { $op.wait_deadline(past()) }
             };
         }
-        // Begun, and not looked at until the time is up.
+        // The operation is begun, and not polled again until the time is up.
         let mut send = tx.send(1);
         pend(&mut send);
         let mut recv = rx.recv();
@@ -158,7 +158,7 @@ fn what_was_done_meanwhile_beats_the_clock() {
 
 /// The wake of a task is held up until the thread behind that task is done waiting, so that nobody wakes the thread in time.
 #[test]
-fn what_is_done_when_the_time_is_up_beats_the_clock_although_nobody_was_woken() {
+fn a_value_or_end_from_before_the_deadline_counts_although_its_wake_comes_too_late() {
     let _watchdog = Watchdog::new();
     for closes in [false, true] {
         // On a busy machine the time may be up before anything is done: then there is more of it.
@@ -188,7 +188,7 @@ fn what_is_done_when_the_time_is_up_beats_the_clock_although_nobody_was_woken() 
                 if closes {
                     tx.close();
                 } else {
-                    // The thread may have it when this returns.
+                    // The thread may have the value when this returns.
                     is_sent = poll_once(&mut send).is_ready();
                 }
                 assert!(!hook.is_set(Moment::Wake));
@@ -211,7 +211,7 @@ fn what_is_done_when_the_time_is_up_beats_the_clock_although_nobody_was_woken() 
     }
 }
 
-/// Between a receiver's last look and its leaving the line there is a moment, too.
+/// A value may come between a receiver's last attempt and its leaving the queue.
 #[test]
 fn a_value_that_is_given_in_the_last_moment_is_received() {
     let _watchdog = Watchdog::new();
@@ -254,7 +254,7 @@ fn a_receive_that_is_woken_for_nothing_does_not_begin_its_timeout_again() {
                 let start = Instant::now();
                 (rx.recv().wait_timeout(TIMEOUT), start.elapsed())
             });
-            // Each time the task is called the thread is told along with it, and the value is gone when it looks.
+            // Each time the task is woken the thread is woken along with it, and the value is gone when the thread looks.
             let start = Instant::now();
             while !thread.is_finished() && start.elapsed() < PATIENCE {
                 let mut send = tx.send(1);
@@ -281,7 +281,7 @@ fn a_receive_that_is_woken_for_nothing_does_not_begin_its_timeout_again() {
 }
 
 #[test]
-fn a_reserve_that_is_granted_who_goes_does_not_begin_its_timeout_again() {
+fn a_reserve_whose_receivers_go_does_not_begin_its_timeout_again() {
     let _watchdog = Watchdog::new();
     const TIMEOUT: Duration = Duration::from_millis(60);
     for _ in 0..20 {
@@ -320,7 +320,7 @@ fn a_send_of_many_has_one_timeout_for_all() {
                     assert_eq!(value, n);
                     n += 1;
                     if is_slow {
-                        // So that the sender parks for each, for far less than the timeout.
+                        // The sender parks for each item, for far less than the timeout.
                         thread::sleep(Duration::from_millis(1));
                     }
                 }

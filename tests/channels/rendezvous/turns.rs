@@ -9,7 +9,7 @@ use crate::support::*;
 use futures_lite::future::block_on;
 use handover::{Sel2, never, rendezvous, select};
 
-/// First come, first served: a receiving task beside a receiving thread, each always there again at once.
+/// A receiving task and a receiving thread, each of which always asks again at once, are served in turn.
 #[test]
 fn a_task_is_served_beside_a_thread() {
     let _watchdog = Watchdog::new();
@@ -24,9 +24,9 @@ fn a_choosing_thread_is_served_beside_a_blocked_one() {
     assert!(served[0] < 4 * served[1] && served[1] < 4 * served[0], "thread, chooser: {served:?}");
 }
 
-/// "Waiting threads are told along with it, and take the value if it does not": also two of them, of two values.
+/// Two threads behind two kept tasks take the two values for which the tasks were woken.
 #[test]
-fn each_waiting_thread_is_told_of_what_kept_tasks_do_not_take() {
+fn each_waiting_thread_takes_a_value_that_kept_tasks_do_not_take() {
     let _watchdog = Watchdog::new();
     for _ in 0..50 {
         let (tx, rx) = rendezvous();
@@ -49,9 +49,9 @@ fn each_waiting_thread_is_told_of_what_kept_tasks_do_not_take() {
     }
 }
 
-/// The thread that was told along is one in a `select`, and goes with another arm: the next thread must be told.
+/// A thread in a `select` is woken in place of a kept task, but goes with another arm: the next thread must be woken.
 #[test]
-fn a_choosing_thread_that_goes_with_another_arm_passes_on_what_it_was_told() {
+fn a_choosing_thread_that_goes_with_another_arm_wakes_the_next_thread() {
     let _watchdog = Watchdog::new();
     for _ in 0..50 {
         let ((a, a_rx), (b, b_rx)) = (rendezvous(), rendezvous());
@@ -64,7 +64,7 @@ fn a_choosing_thread_that_goes_with_another_arm_passes_on_what_it_was_told() {
             until_receivers(&a, 3);
             let_them_park();
             let (mut send_b, mut send_a) = (b.send(2), a.send(1));
-            _ = (poll_once(&mut send_a), poll_once(&mut send_b)); // the chooser may be quick
+            _ = (poll_once(&mut send_a), poll_once(&mut send_b)); // the thread in the select may be quick
             if matches!(chooser.join().unwrap(), Sel2::A(_)) {
                 // A thread that is not woken waits for ever.
                 assert_eq!(behind.join().unwrap(), Ok(1));
@@ -75,7 +75,7 @@ fn a_choosing_thread_that_goes_with_another_arm_passes_on_what_it_was_told() {
     }
 }
 
-/// The measure itself: of two of a kind each gets about half.
+/// Of two parties of one kind each gets about half: this checks the measure itself.
 #[test]
 fn two_of_a_kind_are_served_alike() {
     let _watchdog = Watchdog::new();
@@ -136,7 +136,7 @@ fn share(one: Party, other: Party) -> [usize; 2] {
     served.map(AtomicUsize::into_inner)
 }
 
-/// Two choices that meet crosswise, again and again: they must not keep passing each other over.
+/// Two selects that meet crosswise again and again must not keep passing each other over.
 #[test]
 fn crossed_choices_go_on() {
     let _watchdog = Watchdog::new();

@@ -8,7 +8,7 @@ use crate::support::*;
 use futures_core::Stream as _;
 use handover::{Permit, Receiver, Sender, op};
 
-/// One who waits on a channel, whichever way.
+/// An operation of some kind that waits on a channel.
 pub(crate) enum Waits<'a> {
     Send(op::Send<'a, Counted>),
     SendAll(op::SendEach<'a, std::vec::IntoIter<Counted>>),
@@ -18,7 +18,7 @@ pub(crate) enum Waits<'a> {
     Closed(op::Closed<'a, Counted>),
 }
 
-/// What became of it.
+/// The outcome of such an operation.
 #[derive(Debug)]
 pub(crate) enum Came<'a> {
     Sent,
@@ -77,7 +77,7 @@ impl<'a> Waits<'a> {
     }
 }
 
-/// Does for one who waits what it waits for; the peer, if that waits in turn.
+/// Does what an operation of that kind waits for. Returns the peer's operation, if that waits in turn.
 pub(crate) fn serve<'a>(
     kind: &str,
     tx: &'a Sender<Counted>,

@@ -11,7 +11,7 @@ use futures_core::Stream as _;
 use handover::rendezvous;
 
 #[test]
-fn the_newest_waker_is_woken_whatever_waits() {
+fn the_newest_waker_of_each_kind_of_wait_is_woken() {
     let _watchdog = Watchdog::new();
     for kind in KINDS {
         for polls in 1..4 {
@@ -20,7 +20,7 @@ fn the_newest_waker_is_woken_whatever_waits() {
             let (old, new) = (Bell::new(), Bell::new());
             let mut waits = Waits::new(kind, &tx, &rx, &census);
             for n in 0..polls {
-                // To and fro: the last one is the new one.
+                // The waker changes to and fro; the last one is the newest.
                 waits.pend(if (polls - n) % 2 == 0 { &old.1 } else { &new.1 });
             }
             let (_, _) = (old.0.rings(), new.0.rings());
@@ -36,7 +36,7 @@ fn the_newest_waker_is_woken_whatever_waits() {
 }
 
 #[test]
-fn the_newest_waker_is_told_of_the_end_whatever_waits() {
+fn the_newest_waker_of_each_kind_of_wait_is_told_of_the_end() {
     let _watchdog = Watchdog::new();
     for kind in KINDS {
         let census = Census::new();
@@ -58,7 +58,7 @@ fn the_newest_waker_is_told_of_the_end_whatever_waits() {
 }
 
 #[test]
-fn a_receive_that_was_called_for_nothing_leaves_its_newest_waker() {
+fn a_receive_that_was_woken_for_nothing_leaves_its_newest_waker() {
     let (tx, rx) = rendezvous();
     let (old, new) = (Bell::new(), Bell::new());
     let mut recv = rx.recv();
@@ -88,7 +88,7 @@ fn a_receive_that_a_permit_keeps_leaves_its_newest_waker() {
     assert_eq!((old.0.rings(), new.0.rings()), (0, 1));
     assert_eq!(ready(&mut recv), Ok(1));
     ready(&mut send).unwrap();
-    // The permit is dropped in between: free for the next sender, with the newest waker.
+    // The permit is dropped in between: the receiver is free for the next sender, with its newest waker.
     let mut recv = rx.recv();
     pend_with(&mut recv, &old.1);
     let permit = tx.reserve().now().unwrap();
@@ -104,7 +104,7 @@ fn a_reserve_whose_receiver_went_leaves_its_newest_waker() {
     let (old, new) = (Bell::new(), Bell::new());
     let mut reserve = tx.reserve();
     pend_with(&mut reserve, &old.1);
-    pend(&mut rx.recv()); // comes, and goes
+    pend(&mut rx.recv()); // a receiver comes and goes
     assert_eq!(old.0.rings(), 1);
     pend_with(&mut reserve, &new.1);
     let mut recv = rx.recv();
@@ -242,7 +242,7 @@ fn a_task_may_go_on_as_a_thread() {
         let mut recv = rx.recv();
         pend(&mut recv);
         let blocked = scope.spawn(move || recv.wait());
-        while tx.send(2).now().is_err() {} // a thread now, served at once
+        while tx.send(2).now().is_err() {} // a waiting thread is served at once
         assert_eq!(blocked.join().unwrap(), Ok(2));
     });
 }

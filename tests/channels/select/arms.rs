@@ -22,7 +22,7 @@ fn in_all_ways(test: impl Fn(Way)) {
     for (chooser, peer) in both.into_iter().flat_map(|chooser| both.map(|peer| (chooser, peer))) {
         for is_borrowed in [false, true] {
             for is_first in [false, true] {
-                // Often enough that either side is the first one.
+                // There are enough rounds that either side comes first in some.
                 for _ in 0..20 {
                     test(Way { chooser, peer, is_borrowed, is_first });
                 }
@@ -31,7 +31,7 @@ fn in_all_ways(test: impl Fn(Way)) {
     }
 }
 
-/// The output of an operation, done as the only arm that can be.
+/// The output of an operation that is the only arm which can be done.
 macro_rules! choose {
     ($way:expr, $op:expr) => {{
         let quiet = never::<()>();
@@ -136,7 +136,7 @@ fn ask_and_answer() {
             {
                 assert_eq!(choose!(way, client.exchange(1)).unwrap(), 10);
                 assert_eq!(choose!(way, client.exchange(2)).unwrap(), 20);
-                // Given up on, and fetched.
+                // The exchange is given up, and its answer fetched.
                 let mut ask = client.exchange(3);
                 match (poll_once(&mut ask), ask.reclaim()) {
                     (Poll::Ready(answer), None) => assert_eq!(answer.unwrap(), 30),
@@ -403,7 +403,7 @@ fn a_relay_chooses_between_taking_and_giving() {
                 }
             });
             scope.spawn(move || {
-                // Whichever comes, goes on to the stream.
+                // Each item goes on to the stream, from whichever channel it came.
                 let (mut a_left, mut b_left) = (true, true);
                 let quiet = never::<u64>();
                 while a_left || b_left {
@@ -459,7 +459,7 @@ fn a_vec_of_any_operation() {
         pend(&mut client.recv());
         let mut send = server.send(n as u8);
         pend(&mut send);
-        std::mem::forget(send); // so that it stays
+        std::mem::forget(send); // so that its item stays on offer
     }
     let mut choice =
         select(ends.iter_mut().map(|(_, client)| client.recv()).collect::<Vec<_>>()).biased();

@@ -8,7 +8,7 @@ use handover::{Sel2, Sender, Why, duplex, never, rendezvous, select, simplex, st
 
 // ---- arms that lose
 
-/// An end that is there, for an arm that wins.
+/// A closed channel, for an arm that wins.
 fn open_and_shut() -> (Sender<u8>, handover::Receiver<u8>) {
     let ends = rendezvous();
     ends.0.close();
@@ -66,7 +66,7 @@ fn only_one_of_many_offers_is_ever_taken() {
     census.assert_settled();
 }
 
-/// Both offers on one channel are of one choice.
+/// Two offers of one select on one channel are one: a receiver gets one of them.
 #[test]
 fn two_offers_on_one_channel_are_one() {
     let (tx, rx) = rendezvous();
@@ -94,7 +94,7 @@ fn a_borrowed_send_that_lost_is_reclaimed() {
         assert_eq!(tx.stats().waiting_senders, 0);
         assert!(send.reclaim().is_some());
     }
-    // Only entered when nothing was ready at first.
+    // The select waited, since no arm was ready at first.
     let (later, rx) = rendezvous();
     let mut send = tx.send(census.make());
     let mut choice = select((&mut send, rx.recv()));
@@ -120,7 +120,7 @@ fn a_borrowed_send_that_lost_is_reclaimed() {
 fn values_of_every_kind_are_reclaimed_from_arms_that_lost() {
     for had_to_wait in [false, true] {
         let census = Census::new();
-        /// Loses, with `op` as an arm, against the end of `rx`.
+        /// Lets `op` lose, as an arm, against the end of `rx`.
         macro_rules! lose {
             ($op:expr) => {{
                 let mut op = $op;
@@ -138,7 +138,7 @@ fn values_of_every_kind_are_reclaimed_from_arms_that_lost() {
         }
         let (mut server, mut client) = simplex();
         assert!(lose!(server.send(census.make())).reclaim().is_some());
-        // On a demand that stands.
+        // The same on a demand that stands.
         pend(&mut client.recv());
         assert!(lose!(server.send(census.make())).reclaim().is_some());
         let (mut server, mut client) = duplex::<Counted, Counted>();
@@ -161,7 +161,7 @@ fn values_of_every_kind_are_reclaimed_from_arms_that_lost() {
     }
 }
 
-/// Loses once, then is waited for alone, and as an arm again.
+/// An arm loses once, is then waited for alone, and as an arm again.
 #[test]
 fn an_arm_that_lost_begins_anew() {
     let shut = open_and_shut();
@@ -298,7 +298,7 @@ fn a_send_in_lockstep_that_was_taken_is_delivered_though_another_arm_won() {
         drop(choice);
         assert!(send.reclaim().is_none(), "it is the client's");
         drop(recv);
-        // And the next one is the next.
+        // The next item is the next one.
         let mut recv = client.recv();
         pend(&mut recv);
         let mut send = server.send(census.make());
@@ -340,7 +340,7 @@ fn a_send_to_a_stream_that_was_taken_is_delivered_though_another_arm_won() {
     assert!(send.reclaim().is_none());
     drop(read);
     census.assert_settled();
-    // An item in the batch in hand is the writer's.
+    // The writer still has an item in the batch in hand.
     let mut read = reader.read(2);
     pend(&mut read);
     _ = select((shut.1.recv(), writer.write([census.make()]))).wait();
@@ -367,7 +367,7 @@ fn a_dropped_choice_withdraws_all() {
     census.assert_settled();
     assert_eq!((tx.stats().waiting_senders, other.0.stats().waiting_receivers), (0, 0));
     assert_eq!(other.0.stats().waiting_senders, 0);
-    // Taken before it was dropped: delivered, and nothing else.
+    // An item that was taken before the select was dropped is delivered, and no other.
     let mut choice = arms();
     pend(&mut choice);
     let got = rx.recv().now().unwrap();
@@ -402,7 +402,7 @@ fn a_borrowed_arm_that_was_taken_before_its_choice_was_dropped_says_so() {
 }
 
 #[test]
-fn a_dropped_choice_passes_its_call_on() {
+fn a_woken_choice_that_is_dropped_wakes_the_next_receive() {
     let (tx, rx) = rendezvous();
     let quiet = never::<u8>();
     let (bell, waker) = Bell::new();
@@ -416,7 +416,7 @@ fn a_dropped_choice_passes_its_call_on() {
     drop(choice);
     assert_eq!(bell.rings(), 1);
     assert_eq!(ready(&mut waiting), Ok(1));
-    // So does one that chose otherwise.
+    // So does a select that another arm won.
     let (signal, stop) = rendezvous();
     let mut choice = select((stop.recv(), rx.recv())).biased();
     pend(&mut choice);
@@ -428,7 +428,7 @@ fn a_dropped_choice_passes_its_call_on() {
     assert!(matches!(ready(&mut choice), Sel2::A(Ok(1))));
     assert_eq!(bell.rings(), 1);
     assert_eq!(ready(&mut waiting), Ok(2));
-    // And a permit that was granted meanwhile.
+    // So does a permit that was granted meanwhile.
     let mut recv = rx.recv();
     let mut choice = select((signal.reserve(), tx.reserve())).biased();
     pend(&mut choice);
@@ -442,7 +442,7 @@ fn a_dropped_choice_passes_its_call_on() {
     drop(permit);
 }
 
-/// Who lets a permit go has nothing more to do with its receiver, which may be another's.
+/// A select that lets a permit go must not touch its receiver again: another permit may have it.
 #[test]
 fn a_permit_that_lost_is_given_up_once() {
     let (tx, rx) = rendezvous();

@@ -26,7 +26,7 @@ macro_rules! each_position_wins {
                 other => panic!("{other:?}"),
             };
             let recvs = || select(($(channels[$n].1.recv(),)+));
-            // It is there before, in the order of ways to wait.
+            // The arm is ready before the select is waited for, in each way to wait.
             let ways: [fn(op::Select<_>) -> _; 4] = [
                 |choice| choice.now().unwrap(),
                 |choice| choice.wait(),
@@ -39,7 +39,7 @@ macro_rules! each_position_wins {
                 assert_eq!(arm_of(way(recvs())), winner);
                 ready(&mut send).unwrap();
             }
-            // It comes while the choice waits.
+            // The arm becomes ready while the select waits.
             let (bell, waker) = Bell::new();
             let mut choice = recvs();
             assert!(poll_with(&mut choice, &waker).is_pending());
@@ -98,7 +98,7 @@ fn a_vec_tells_the_index() {
         let recvs = channels.iter().map(|(_, rx)| rx.recv()).collect::<Vec<_>>();
         assert_eq!(select(recvs).wait(), (winner, Ok(winner)));
         ready(&mut send).unwrap();
-        // Borrowed ones, sends, and a thread that waits.
+        // The same for borrowed arms, for sends, and on a thread that waits.
         let mut sends: Vec<_> = channels.iter().map(|(tx, _)| tx.send(7)).collect();
         let (index, sent) = thread::scope(|scope| {
             scope.spawn(|| assert_eq!(channels[winner].1.recv().wait(), Ok(7)));
@@ -130,7 +130,7 @@ fn an_empty_vec_is_never_done() {
         assert!(poll_with(&mut choice, &waker).is_pending());
     }
     assert_eq!(bell.rings(), 0);
-    // Left behind: it blocks as long as the process lives.
+    // This thread is left behind, and blocks as long as the process lives.
     let blocked = thread::spawn(move || _ = empty().wait());
     assert!(empty().wait_timeout(10 * MOMENT).is_none());
     assert!(!blocked.is_finished());
@@ -217,7 +217,7 @@ fn a_choice_is_spawned_on_a_work_stealing_executor() {
                             Ok(n) => ready = Some(n * 2),
                             Err(_) => return,
                         },
-                        // Gives what is ready away, or takes more on.
+                        // The select sends an item on, or takes another one.
                         Some(n) => match select((back.send(n), rx.recv())).await {
                             Sel2::A(sent) => {
                                 sent.unwrap();

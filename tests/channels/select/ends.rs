@@ -29,7 +29,7 @@ fn ends_are_outputs_and_give_the_values_back() {
             assert_eq!(bell.rings(), usize::from(late));
             let Sel2::B(Err(error)) = ready(&mut choice) else { panic!("not the end") };
             assert_eq!(error.why(), why);
-            // And again, every time.
+            // The same happens every time.
             let choice = select((rx.recv(), rx.closed())).wait();
             assert!(match choice {
                 Sel2::A(got) => got.unwrap_err().why() == why,
@@ -110,7 +110,7 @@ fn the_end_of_one_arm_leaves_the_others_what_they_have() {
     pend(&mut send);
     assert_eq!(b.1.recv().now(), Ok(7));
     ready(&mut send).unwrap();
-    // What was handed over before the end comes first.
+    // An item that was handed over before the end comes first.
     let (server, mut client) = simplex();
     pend(&mut client.recv());
     server.finish_with(5).unwrap();

@@ -6,7 +6,7 @@ use crate::support::*;
 use futures_lite::future::block_on;
 use handover::{Sel2, Sel3, Sel8, rendezvous, select};
 
-/// How often each of `arms` is chosen, of those that are `ready`.
+/// Counts how often each of `arms` is chosen, where those for which `is_ready` holds are ready.
 fn tally(arms: usize, is_ready: impl Fn(usize) -> bool, rounds: usize) -> Vec<usize> {
     let channels: Vec<_> = (0..arms).map(|_| rendezvous::<u8>()).collect();
     for (place, (tx, _)) in channels.iter().enumerate() {
@@ -22,7 +22,7 @@ fn tally(arms: usize, is_ready: impl Fn(usize) -> bool, rounds: usize) -> Vec<us
     counts
 }
 
-/// All within six standard deviations of an even share.
+/// Each count is within six standard deviations of an even share.
 #[track_caller]
 fn assert_even(counts: &[usize]) {
     let rounds: usize = counts.iter().sum();
@@ -121,7 +121,7 @@ fn biased_takes_the_first_that_is_ready() {
             assert_eq!(block_on(recvs().biased()).0, first);
         }
     }
-    // Also of those that came while it waited, whoever came first.
+    // The first arm wins also if both become ready while the select waits, in whichever order.
     let (a, b) = (rendezvous(), rendezvous());
     for _ in 0..30 {
         let mut choice = select((a.1.recv(), b.1.recv())).biased();
@@ -130,7 +130,7 @@ fn biased_takes_the_first_that_is_ready() {
         sends.iter_mut().for_each(pend);
         assert!(matches!(ready(&mut choice), Sel2::A(Ok(1))));
     }
-    // What has happened already comes before what could.
+    // An arm that has happened comes before an arm that is ready.
     let mut choice = select((a.1.recv(), b.0.send(1))).biased();
     pend(&mut choice);
     assert_eq!(b.1.recv().now(), Ok(1));

@@ -19,21 +19,21 @@ fn a_kept_choice_that_nobody_polls_does_not_stop_waiting_threads() {
         until_receivers(&tx, 2);
         tx.send(1).wait().unwrap();
         assert_eq!(receiver.join().unwrap(), Ok(1));
-        // Also of those that choose themselves.
+        // Nor does it stop threads in a select.
         let receiver = scope.spawn(|| select((rx.recv(), quiet.recv())).wait());
         until_receivers(&tx, 2);
-        // Most likely it is parked by then.
+        // The receiver is most likely parked by then; the test holds without that, too.
         assert!(quiet.recv().wait_timeout(10 * MOMENT).is_err());
         let sent = select((tx.send(2), quiet.recv())).wait();
         assert!(matches!(sent, Sel2::A(Ok(()))));
         assert!(matches!(receiver.join().unwrap(), Sel2::A(Ok(2))));
     });
-    // Its own offers are there to be taken.
+    // The offers of a kept select can be taken.
     let (back, got) = rendezvous();
     let mut offering = select((back.send(3), quiet.recv()));
     pend(&mut offering);
     assert_eq!(got.recv().wait(), Ok(3));
-    // It was waited for in vain: a waiting task is told at once.
+    // The kept select did not come for the first value, so that a waiting task is woken at once.
     let (bell, waker) = Bell::new();
     let mut task = select((rx.recv(), quiet.recv()));
     assert!(poll_with(&mut task, &waker).is_pending());
@@ -56,7 +56,7 @@ fn a_forgotten_choice_gives_one_of_its_values_at_the_most() {
     pend(&mut recv);
     pend(&mut recv);
     drop(recv);
-    // Others are not held up.
+    // Other sends are not held up.
     let mut send = a.0.send(census.make());
     pend(&mut send);
     assert_eq!(a.1.recv().now().unwrap(), 2);
@@ -88,7 +88,7 @@ fn arms_borrowed_by_a_forgotten_choice_go_on_alone() {
                 assert_eq!(rx.recv().now(), Ok(1));
                 assert!(rx.recv().now().is_err());
                 ready(&mut one).unwrap();
-                pend(&mut two); // on its own from here
+                pend(&mut two); // the send is on its own from here
                 assert_eq!(rx.recv().now(), Ok(2));
                 ready(&mut two).unwrap();
             }

@@ -1,4 +1,4 @@
-//! Whom a `select` meets: others that choose, on threads and in tasks, and never itself.
+//! A `select` meets other selects, on threads and in tasks, and never itself.
 
 use std::sync::Barrier;
 use std::thread;
@@ -18,7 +18,7 @@ fn threads_and_tasks_choose_and_are_chosen_in_any_pairing() {
         thread::scope(|scope| {
             let (tx, rx) = (&down.0, &up.1);
             let other = scope.spawn(move || {
-                // A plain party: sends its own, and answers.
+                // The plain party sends its own value, and answers.
                 for n in 0..N {
                     let sent = if ways & 1 == 0 { tx.send(n).wait() } else { block_on(tx.send(n)) };
                     sent.unwrap();
@@ -111,7 +111,7 @@ fn two_choices_each_to_send_and_to_receive_make_one_pairing() {
     }
 }
 
-/// In each round one sends and the other receives, as both tell.
+/// In each round one thread sends and the other one receives, and both say the same.
 #[test]
 fn two_threads_that_send_or_receive_agree_in_each_round() {
     let _watchdog = Watchdog::new();
@@ -225,7 +225,7 @@ fn a_ring_of_three_threads_turns() {
     assert!(counts.iter().map(|(sent, _)| sent).sum::<u64>() > 0);
 }
 
-// ---- nobody meets himself
+// ---- a select does not meet itself
 
 #[test]
 fn arms_of_one_select_do_not_meet() {
@@ -282,7 +282,7 @@ fn two_that_do_not_meet_themselves_meet_each_other() {
         done.sort_unstable();
         assert_eq!(done, [2, 3], "one sent and one received");
     }
-    // On threads, with both a plain sender and a plain receiver between.
+    // The same on threads.
     const N: u32 = 2_000;
     let (tx, rx) = rendezvous();
     let total = thread::scope(|scope| {
@@ -292,7 +292,7 @@ fn two_that_do_not_meet_themselves_meet_each_other() {
                 match select((tx.send(n), rx.recv())).wait_timeout(Duration::from_millis(50)) {
                     Some(Sel2::A(done)) => sent += done.map(|()| 1).unwrap(),
                     Some(Sel2::B(one)) => got += one.map(|_| 1).unwrap(),
-                    None => break, // the other one is through
+                    None => break, // the other thread has ended
                 }
             }
             (sent, got)

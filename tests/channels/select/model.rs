@@ -20,7 +20,7 @@ use handover::{
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 
-/// What an arm is to do, and on which channel.
+/// The operation of an arm, and its channel.
 #[derive(Clone, Copy, Debug)]
 enum Spec {
     Send(usize),
@@ -34,7 +34,7 @@ enum Spec {
 enum Command {
     /// A task that does one operation, or chooses among several.
     Choose(Vec<Spec>, bool),
-    /// Chooses between a send that it goes on with if the receive was done.
+    /// Chooses between a send and a receive, and goes on with the send if the receive was done.
     SendAfter(usize, usize),
     /// Polls the n-th task, woken or not.
     Poll(usize),
@@ -45,7 +45,7 @@ enum Command {
     /// Uses the n-th permit, as an arm beside a receive.
     Use(usize, usize),
     Waste(usize),
-    /// Polls all that were woken, until nobody is.
+    /// Polls all tasks that were woken, until none is.
     Settle,
     Close(usize),
 }
@@ -73,7 +73,7 @@ fn command() -> impl Strategy<Value = Command> {
     ]
 }
 
-/// What came of an arm.
+/// The outcome of an arm.
 enum Out {
     Sent(Result<(), (Why, Option<Counted>)>),
     Received(Result<Counted, Why>),
@@ -135,14 +135,14 @@ struct Task {
     uid: usize,
     arms: Vec<Arm>,
     future: Pin<Box<dyn Future<Output = ()>>>,
-    /// What has come of which arm.
+    /// The outcomes so far, with their arms.
     log: Log,
     bell: Arc<Bell>,
     waker: Waker,
     woken: bool,
     /// The value of the arm that has happened.
     won: Option<usize>,
-    /// All values of it that were ever on offer.
+    /// All values of the task that were ever on offer.
     offered: BTreeSet<usize>,
 }
 
@@ -161,7 +161,7 @@ struct World {
     closed: Vec<bool>,
     tasks: Vec<Task>,
     permits: Vec<(usize, Permit<'static, Counted>)>,
-    /// Of each channel, in the order in which they are to be taken.
+    /// The offers of each channel, in the order in which they are to be taken.
     offers: Vec<Vec<Offer>>,
     received: BTreeSet<usize>,
     handed_over: Vec<u64>,
@@ -169,22 +169,22 @@ struct World {
 }
 
 /// Calls `$then` with the operations that the arms are.
-macro_rules! with_ops {
+macro_rules! with_operations {
     ($world:ident, [] [$($op:ident)*] $then:ident) => { $then!($($op)*) };
     ($world:ident, [$arm:expr $(, $rest:expr)*] [$($op:ident)*] $then:ident) => {{
         let (tx, rx) = $world.channels[$arm.0.channel()];
         match ($arm.0, $arm.1) {
             (Arm::Send { .. }, value) => {
                 let op = tx.send(value.unwrap());
-                with_ops!($world, [$($rest),*] [$($op)* op] $then)
+                with_operations!($world, [$($rest),*] [$($op)* op] $then)
             }
             (Arm::Recv { .. }, _) => {
                 let op = rx.recv();
-                with_ops!($world, [$($rest),*] [$($op)* op] $then)
+                with_operations!($world, [$($rest),*] [$($op)* op] $then)
             }
             (Arm::Reserve { .. }, _) => {
                 let op = tx.reserve();
-                with_ops!($world, [$($rest),*] [$($op)* op] $then)
+                with_operations!($world, [$($rest),*] [$($op)* op] $then)
             }
             (Arm::Each { made, .. }, _) => {
                 let census = $world.census.clone();
@@ -193,7 +193,7 @@ macro_rules! with_ops {
                     made.borrow_mut().push(value.id);
                     value
                 }));
-                with_ops!($world, [$($rest),*] [$($op)* op] $then)
+                with_operations!($world, [$($rest),*] [$($op)* op] $then)
             }
         }
     }};
@@ -292,21 +292,21 @@ impl World {
         let future: Pin<Box<dyn Future<Output = ()>>> = match specs.len() {
             1 => {
                 let a = next();
-                with_ops!(self, [a] [] run)
+                with_operations!(self, [a] [] run)
             }
             2 => {
                 let (a, b) = (next(), next());
-                with_ops!(self, [a, b] [] run)
+                with_operations!(self, [a, b] [] run)
             }
             _ => {
                 let (a, b, c) = (next(), next(), next());
-                with_ops!(self, [a, b, c] [] run)
+                with_operations!(self, [a, b, c] [] run)
             }
         };
         self.add(arms, log, future);
     }
 
-    /// Chooses without being a task; tells what was done.
+    /// Chooses at once, without a task, and notes the outcome.
     fn attempt(&mut self, specs: &[Spec], waits: bool) {
         let ops = self.arms(specs);
         let arms: Vec<_> = ops.iter().map(|(arm, _)| arm.clone()).collect();
@@ -335,15 +335,15 @@ impl World {
         let done: Option<(usize, Out)> = match specs.len() {
             1 => {
                 let a = next();
-                with_ops!(self, [a] [] run)
+                with_operations!(self, [a] [] run)
             }
             2 => {
                 let (a, b) = (next(), next());
-                with_ops!(self, [a, b] [] run)
+                with_operations!(self, [a, b] [] run)
             }
             _ => {
                 let (a, b, c) = (next(), next(), next());
-                with_ops!(self, [a, b, c] [] run)
+                with_operations!(self, [a, b, c] [] run)
             }
         };
         let uid = self.uid();
@@ -469,11 +469,11 @@ impl World {
             if let Out::Sent(Ok(())) = out {
                 assert!(task.won.is_some(), "nobody has taken it");
             }
-            // Nobody takes anything of it any more.
+            // No value of the task can be taken any more.
             self.withdraw(uid);
             self.settle_out(uid, &arm, out);
             if !is_done {
-                // It goes on with its send, which is offered anew.
+                // The task goes on with its send, which is offered anew.
                 let task = &mut self.tasks[index];
                 task.arms.truncate(1);
                 task.offered.clear();
@@ -487,7 +487,7 @@ impl World {
         self.note_wakes();
     }
 
-    /// What a task that waits has put on offer.
+    /// Puts the offers of a waiting task into the lists.
     fn note_offers(&mut self, index: usize) {
         let task = &mut self.tasks[index];
         let uid = task.uid;
@@ -611,7 +611,7 @@ proptest! {
     })]
 
     #[test]
-    fn choices(channels in 2_usize..=3, commands in prop::collection::vec(command(), 1..80)) {
+    fn random_choices_agree_with_the_reference(channels in 2_usize..=3, commands in prop::collection::vec(command(), 1..80)) {
         let mut world = World::new(channels);
         let census = world.census.clone();
         for command in commands {

@@ -69,7 +69,7 @@ fn an_iterator_that_panics_leaves_each_value_somewhere() {
     }
 }
 
-/// It is polled again after a panic: it is still one choice.
+/// A select that is polled again after a panic still has one winner.
 #[test]
 fn after_a_panic_it_is_still_one_choice() {
     let census = Census::new();
@@ -84,7 +84,7 @@ fn after_a_panic_it_is_still_one_choice() {
         .biased();
         assert!(panics(|| poll_once(&mut choice)));
         for _ in 0..waits {
-            // The iterator is asked again, and is used up.
+            // The iterator is asked again, and has ended.
             if catch_unwind(AssertUnwindSafe(|| poll_once(&mut choice).is_pending())).is_err() {
                 break;
             }
@@ -99,7 +99,7 @@ fn after_a_panic_it_is_still_one_choice() {
     census.assert_settled();
 }
 
-/// A waker that an arm calls panics: as above, with nothing that ends.
+/// The same where an arm wakes a waker that panics.
 #[test]
 fn after_a_wakers_panic_it_is_still_one_choice() {
     for polls_again in 0..3 {
@@ -138,13 +138,13 @@ fn ready_or_none<T>(recv: &mut handover::op::Take<'_, T>) -> Option<T> {
     }
 }
 
-/// What an arm has brought is not lost by what the withdrawal of the others entails.
+/// A panic in the withdrawal of the losing arms does not lose the winner's value.
 #[test]
-fn a_waker_that_the_losers_call_does_not_take_the_prize_away() {
+fn a_waker_that_a_losing_arm_wakes_does_not_lose_the_winners_value() {
     for way in 0..3 {
         let census = Census::new();
         let (a, b) = (rendezvous(), rendezvous());
-        // Another task waits behind the arm of the choice; it is called when that arm goes.
+        // Another task waits behind an arm of the select, and is woken when that arm goes.
         let hook = Hook::new();
         let mut choice = select((a.1.recv(), b.1.recv())).biased();
         pend(&mut choice);
@@ -172,7 +172,7 @@ fn a_waker_that_the_losers_call_does_not_take_the_prize_away() {
 
 /// A loser's value may panic when it is dropped, too.
 #[test]
-fn a_losers_destructor_does_not_take_the_prize_away() {
+fn a_destructor_in_a_losing_arm_does_not_lose_the_winners_value() {
     struct Breaks;
     impl Drop for Breaks {
         fn drop(&mut self) {
@@ -205,7 +205,7 @@ fn a_waker_that_panics_when_a_send_is_taken_leaves_it_taken() {
     hook.set_panic(Moment::Wake);
     assert_eq!(rx.recv().now(), Ok(1), "the taker has it");
     assert!(matches!(ready(&mut choice), Sel2::A(Ok(()))));
-    // A clone that panics, before anything was left.
+    // A waker's clone panics before an arm has left anything in a channel.
     hook.set_panic(Moment::Clone);
     let census = Census::new();
     let (tx, rx) = rendezvous();
@@ -242,7 +242,7 @@ fn wakers_may_use_the_same_channels() {
     assert_eq!(*seen.lock().unwrap(), [true, false, true]);
     assert!(matches!(ready(&mut choice), Sel3::B(Ok(()))), "the waker took it");
     assert_eq!(send.reclaim(), Some(1));
-    // And the iterator of an arm.
+    // The iterator of an arm may use them, too.
     let (tx, rx) = rendezvous();
     let (bell, waker) = Bell::new();
     let items = iter::from_fn(|| {

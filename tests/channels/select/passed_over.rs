@@ -8,7 +8,7 @@ use std::iter;
 use crate::support::*;
 use handover::{Receiver, Sel2, Sel3, op, rendezvous, select};
 
-/// Two items; `meanwhile` runs when the second one is asked for.
+/// Gives two items, and runs `meanwhile` when it is asked for the second one.
 fn items(meanwhile: impl FnOnce()) -> impl Iterator<Item = u8> {
     let mut meanwhile = Some(meanwhile);
     let mut made = 0;
@@ -32,7 +32,7 @@ fn an_offer_that_was_passed_over_is_put_back_where_it_stood() {
     let other = rendezvous();
     let mut sends = [tx.send(2), tx.send(3)];
     let passes_over = items(|| {
-        // Busy: who came next is served first.
+        // The select is busy, so that the next sender is served first.
         assert_eq!(rx.recv().now(), Ok(2));
     });
     let mut choice = select((tx.send(1), other.0.send_all(passes_over))).biased();
@@ -47,7 +47,7 @@ fn an_offer_that_was_passed_over_is_put_back_where_it_stood() {
 }
 
 #[test]
-fn who_passed_an_offer_over_is_called_when_it_is_back() {
+fn a_select_that_passed_over_an_offer_is_woken_when_it_is_back() {
     let (tx, rx) = rendezvous();
     let other = rendezvous();
     let bells = [Bell::new(), Bell::new()];
@@ -81,7 +81,7 @@ fn who_passed_an_offer_over_is_called_when_it_is_back() {
     assert!(matches!(ready(&mut choice), Sel2::A(Ok(()))));
 }
 
-/// The other one is a choice too, and both look at once.
+/// The other party is a select, too, and both look through their arms at the same time.
 #[test]
 fn two_that_look_at_each_other_meet_afterwards() {
     let (ab, ba) = (rendezvous(), rendezvous());
@@ -135,7 +135,7 @@ fn an_offer_that_was_passed_over_goes_with_its_choice() {
         }
         drop(choice);
         assert_eq!(tx.stats().waiting_senders, 0);
-        // It begins anew.
+        // The send begins anew.
         pend(&mut send);
         assert_eq!(rx.recv().now().unwrap(), 0);
         ready(&mut send).unwrap();
@@ -163,7 +163,7 @@ fn an_offer_that_was_passed_over_before_a_panic_is_put_back_by_the_next_look() {
     assert!(matches!(ready(&mut choice), Sel2::A(Ok(()))));
 }
 
-/// An arm that has happened is told, whatever the others would do.
+/// A select whose arm was won is done, and looks at no other arm.
 #[test]
 fn an_arm_that_was_won_is_done_before_any_other_is_looked_at() {
     let (tx, rx) = rendezvous();

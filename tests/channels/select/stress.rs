@@ -14,14 +14,14 @@ const CHANNELS: usize = 3;
 /// So many choices each thread makes, however slow they are.
 const LEAST_TURNS: u32 = 200;
 
-/// What a party has seen of the values.
+/// The account of one party.
 #[derive(Default)]
 struct Ledger {
-    /// Said to be taken.
+    /// Values that the party was told are taken.
     sent: Vec<usize>,
-    /// Said to be not.
+    /// Values that came back.
     kept: Vec<usize>,
-    /// In the order in which they came, by channel.
+    /// Received values in order, by channel.
     received: [Vec<usize>; CHANNELS],
 }
 
@@ -44,14 +44,14 @@ fn play(me: usize, channels: &Channels, census: &Census, mut stress: Stress) -> 
         let time = Duration::from_micros(stress.below(300));
         let (way, polls) = (stress.below(5), stress.below(6));
         let (mut one, mut two) = (a.0.send(first), b.0.send(second));
-        // The choice in one of the ways to wait.
+        // Runs a select in one of the ways to wait.
         macro_rules! run {
             ($choice:expr) => {{
                 let mut choice = $choice;
                 match way {
                     0 => choice.now(),
                     1 => {
-                        // As a task that is dropped.
+                        // The select is polled as a task does, and dropped.
                         let mut done = None;
                         for _ in 0..=polls {
                             if let Poll::Ready(output) = poll_once(&mut choice) {
@@ -92,7 +92,7 @@ fn play(me: usize, channels: &Channels, census: &Census, mut stress: Stress) -> 
                 Some(Sel3::A(sent)) => told[1] = Some(sent.is_ok()),
                 Some(Sel3::B(permit)) => {
                     let (id, value) = census.next();
-                    // A permit is for a receiver that stays, or the value comes back.
+                    // The value goes to the permit's receiver, or comes back.
                     match permit.unwrap().send(value).wait_timeout(time) {
                         Ok(()) => ledger.sent.push(id),
                         Err(error) => {
@@ -124,7 +124,7 @@ fn play(me: usize, channels: &Channels, census: &Census, mut stress: Stress) -> 
         }
         let mut taken = 0;
         for (at, send) in [one, two].into_iter().enumerate() {
-            // An arm that was done has nothing; neither has one that was taken before its choice was dropped.
+            // An arm that was done has no value; neither has an arm that was taken before its select was dropped.
             let back = send.reclaim();
             assert!(told[at] != Some(true) || back.is_none());
             assert!(told[at] != Some(false), "nobody closes");
@@ -178,7 +178,7 @@ fn counts_agree_after_random_choices() {
     }
 }
 
-/// No deadlines: who is left without a partner would hang, and every choice has a partner as long as two are there.
+/// Without deadlines a thread that finds no partner hangs. Each select has a partner as long as two threads are there.
 #[test]
 fn nobody_is_left_beside_a_partner() {
     let _watchdog = Watchdog::new();
@@ -190,7 +190,7 @@ fn nobody_is_left_beside_a_partner() {
         let turns = 2 * (1 + stress.below(20));
         let channels = [rendezvous(), rendezvous()];
         let log = Mutex::new([0_i64; 2]);
-        // Each takes part in as many hand-overs on the one pair of channels as are left, on either side.
+        // The threads share this number of hand-overs, on either side of either channel.
         let left = std::sync::atomic::AtomicI64::new(players as i64 * turns as i64);
         thread::scope(|scope| {
             for _ in 0..players {
@@ -198,7 +198,7 @@ fn nobody_is_left_beside_a_partner() {
                 let [(tx0, rx0), (tx1, rx1)] = channels;
                 scope.spawn(move || {
                     let stop = || {
-                        // The last hand-over ends it for all that still wait.
+                        // The last hand-over closes the channels for all that still wait.
                         tx0.close();
                         tx1.close();
                     };
@@ -223,7 +223,7 @@ fn nobody_is_left_beside_a_partner() {
                 });
             }
         });
-        // Some were on their way when it was closed, but each has both its sides.
+        // Some hand-overs were under way at the close, but each has both its sides.
         assert_eq!(*log.lock().unwrap(), [0, 0]);
     }
     assert!(rounds > 0);

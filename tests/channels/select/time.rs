@@ -10,7 +10,7 @@ use crate::support::*;
 use handover::{Sel2, Sel3, never, rendezvous, select, simplex, stream};
 
 #[test]
-fn nothing_happens_before_it_is_waited_for_nor_after_the_time_is_up() {
+fn a_select_does_nothing_before_it_is_waited_for_nor_after_its_time_is_up() {
     let _watchdog = Watchdog::new();
     let (tx, rx) = rendezvous();
     let (in_, out) = rendezvous::<u8>();
@@ -36,7 +36,7 @@ fn nothing_happens_before_it_is_waited_for_nor_after_the_time_is_up() {
     let mut polled = arms();
     pend(&mut polled);
     assert_eq!(waiting(), (1, 1));
-    // What was polled may be waited for in any other way.
+    // A polled select may be waited for in any other way.
     assert!(polled.wait_timeout(MOMENT).is_none());
     let mut polled = arms();
     pend(&mut polled);
@@ -49,7 +49,7 @@ fn nothing_happens_before_it_is_waited_for_nor_after_the_time_is_up() {
 }
 
 #[test]
-fn what_is_done_when_the_time_is_up_counts() {
+fn an_arm_that_is_done_when_the_time_is_up_counts() {
     let (tx, rx) = rendezvous();
     let never = never::<u8>();
     for way in 0..3 {
@@ -63,7 +63,7 @@ fn what_is_done_when_the_time_is_up_counts() {
         };
         assert!(matches!(choice, Some(Sel2::B(Ok(n))) if n == way));
         ready(&mut send).unwrap();
-        // Taken after the last look.
+        // A value that is taken after the last poll counts, too.
         let mut choice = select((never.recv(), tx.send(way)));
         pend(&mut choice);
         assert_eq!(rx.recv().now(), Ok(way));
@@ -116,7 +116,7 @@ fn never_is_never_ready() {
 
 /// `Ok`, or `reclaim`, tells where the value is.
 #[test]
-fn what_a_borrowed_arm_tells_is_true_while_the_clock_races_the_peer() {
+fn a_borrowed_arm_tells_the_truth_while_the_clock_races_the_peer() {
     let _watchdog = Watchdog::new();
     let mut stress = Stress::new("while_the_clock_races", Duration::from_secs(2));
     let quiet = never::<u8>();
@@ -157,7 +157,7 @@ fn what_a_borrowed_arm_tells_is_true_while_the_clock_races_the_peer() {
             let back = [one.reclaim(), two.reclaim(), three.reclaim()];
             for (id, back) in back.iter().enumerate() {
                 let is_away = taken == Some(id);
-                // The client may have left its demand, and the item with the channel: never both, never neither.
+                // The item came back, or stays with the demand that the client left: exactly one of the two.
                 assert_eq!(back.is_none(), is_away, "value {id}, {taken:?}, {back:?}");
             }
             taken

@@ -15,7 +15,7 @@ use crate::support::*;
 use futures_core::Stream as _;
 use handover::{Why, stream};
 
-/// How an operation is given up on.
+/// The ways to give up an operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
     Drop,
@@ -28,16 +28,16 @@ impl Way {
     const ALL: [Self; 4] = [Self::Drop, Self::Forget, Self::Now, Self::TimeOut];
 }
 
-/// What the writer had done when the reader gave up.
+/// The state of the writer when the reader gives up.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stage {
-    /// It has not seen the request: it is withdrawn.
+    /// It has not seen the request, which is withdrawn.
     Unseen,
     /// It has the request in hand, and nothing for it.
     HasNone,
     /// It has the request in hand, and something for it.
     HasSome,
-    /// It has answered, or has as much as it has.
+    /// It has answered, or has gathered all that it will.
     Answered,
 }
 
@@ -102,7 +102,7 @@ fn cancel_then_ask(first: Ask, stage: Stage, way: Way, second: Ask) {
             early.extend(ask_briefly(&mut reader, first, timeout).into_iter().flatten());
             seen(&mut write);
             if stage == Stage::HasSome {
-                // The same one, once more.
+                // The same request once more.
                 early.extend(ask_briefly(&mut reader, first, timeout).into_iter().flatten());
             }
         }
@@ -111,7 +111,7 @@ fn cancel_then_ask(first: Ask, stage: Stage, way: Way, second: Ask) {
     let read = async {
         let items = begin(&mut reader, second).await.expect("items");
         match second {
-            // Not more than were asked for, nor fewer: there was no flush.
+            // Exactly as many as were asked for, since there was no flush.
             Ask::Read(n) | Ask::ReadInto(n) | Ask::Chunks(n) => assert_eq!(items.len(), n),
             Ask::Recv | Ask::Items | Ask::Ahead(_) => assert_eq!(items.len(), 1),
             Ask::ReadSome(n) => assert!((1..=n).contains(&items.len())),
@@ -129,7 +129,7 @@ fn cancel_then_ask(first: Ask, stage: Stage, way: Way, second: Ask) {
     census.assert_settled();
 }
 
-/// What a read had gathered before it was forgotten is for the next request, of whatever kind.
+/// The items that a read had gathered before it was forgotten are for the next request, of any kind.
 #[test]
 fn a_forgotten_read_loses_nothing_of_what_it_had() {
     for next in 0..5 {
@@ -227,7 +227,7 @@ fn a_used_half_batch_answers_each_request() {
                 }
                 got.extend(items);
             }
-            // What `Ahead` has not given is left when it is dropped.
+            // The items that `Ahead` has not given are left in the reader when `Ahead` is dropped.
             got.extend(ready(&mut Box::pin(rest(&mut reader))).0);
             assert!(got.into_iter().eq(used..6), "{what:?} {used}");
         }
@@ -248,7 +248,7 @@ fn a_cancelled_read_wakes_nobody_later() {
     }
 }
 
-// What a stream leaves when it is dropped between two polls is as with any other request.
+// A stream that is dropped between two polls leaves its request, as every other read does.
 #[test]
 fn a_stream_that_waits_again_and_again_is_one_request() {
     let (mut writer, mut reader) = stream();
@@ -301,7 +301,7 @@ fn another_request_does_not_wait_for_as_many_as_the_cancelled_one() {
         writer.send(0).now().unwrap();
         let mut asked = begin(&mut reader, second);
         pend(&mut asked);
-        // The writer's next call hands over what lies in hand.
+        // The writer's next call hands over the batch in hand.
         let mut send = writer.send(1);
         pend(&mut send);
         assert_eq!(ready(&mut asked), Some(vec![0]), "{second:?}");
@@ -323,7 +323,7 @@ fn a_request_that_nobody_has_seen_is_withdrawn_for_another_one() {
 }
 
 #[test]
-fn a_nudged_writer_stops_between_two_items() {
+fn a_writer_that_is_to_hand_over_what_it_has_stops_between_two_items() {
     let (mut writer, reader) = stream();
     let reader = RefCell::new(reader);
     pend(&mut reader.borrow_mut().read(5));
@@ -340,7 +340,7 @@ fn a_nudged_writer_stops_between_two_items() {
 }
 
 #[test]
-fn a_nudged_writer_pulls_nothing() {
+fn a_writer_that_is_to_hand_over_what_it_has_pulls_nothing_more() {
     let (mut writer, mut reader) = stream();
     pend(&mut reader.read(5));
     writer.write_local(iter::empty()).now().unwrap();
@@ -351,7 +351,7 @@ fn a_nudged_writer_pulls_nothing() {
         Some(n)
     }));
     pend(&mut write);
-    // The answer has nothing, and then comes what was asked for.
+    // The first answer is empty; the next one has the item that was asked for.
     pend(&mut reader.recv());
     pend(&mut write);
     assert_eq!(ready(&mut reader.recv()), Ok(1));

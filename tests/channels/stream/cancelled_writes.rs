@@ -52,7 +52,7 @@ fn cancel_then_write(deed: Deed, what: Ask, is_asked: bool, is_taken: bool, forg
         drop(write);
     }
     let made = census.made();
-    // The next writes go on as if nothing had been.
+    // The next writes go on as if nothing had been given up.
     let (_, (items, end)) = converse(
         async {
             for deed in [Deed::Send, Deed::WriteLocal, Deed::Flush, Deed::Write] {
@@ -68,7 +68,7 @@ fn cancel_then_write(deed: Deed, what: Ask, is_asked: bool, is_taken: bool, forg
     assert!(ids.is_sorted_by(|a, b| a < b), "in order, and none twice: {ids:?}");
     assert!(ids.ends_with(&(made..census.made()).collect::<Vec<_>>()), "{ids:?} of {made}");
     if is_done || in_hand {
-        // What was accepted is delivered.
+        // The items that were accepted are delivered.
         assert_eq!(ids, (0..census.made()).collect::<Vec<_>>());
     }
     drop((got, reader));
@@ -78,7 +78,7 @@ fn cancel_then_write(deed: Deed, what: Ask, is_asked: bool, is_taken: bool, forg
 }
 
 #[test]
-fn what_a_cancelled_write_had_pulled_is_not_lost() {
+fn items_that_a_cancelled_write_had_pulled_are_not_lost() {
     for what in Ask::SMALL {
         for local in [false, true] {
             for taken in 0..3 {
@@ -111,7 +111,7 @@ fn what_a_cancelled_write_had_pulled_is_not_lost() {
                 let whole = what == Ask::ReadOnce && !local;
                 drop(write);
                 let pulled = source.load(SeqCst);
-                // What is written next comes after it.
+                // The next write comes after the pulled items.
                 let (_, (items, end)) = converse(
                     async {
                         writer.send(100).await.unwrap();
@@ -180,7 +180,7 @@ fn a_reclaimed_item_leaves_those_before_it_in_hand() {
     let mut send = writer.send(2);
     pend(&mut send);
     assert_eq!(send.reclaim(), Some(2));
-    // The same by the clock, and by a drop.
+    // A timeout and a drop do the same.
     assert_eq!(writer.send(2).now().unwrap_err().into_unsent(), Some(2));
     assert_eq!(writer.send(2).wait_timeout(Duration::ZERO).unwrap_err().into_unsent(), Some(2));
     let mut send = writer.send(2);

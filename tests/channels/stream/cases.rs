@@ -17,7 +17,7 @@ use handover::{Reader, Why, Writer, stream};
 // ---- from the original
 
 #[test]
-fn s2_a_transformer_between_two_streams_takes_two_and_yields_one() {
+fn a_transformer_between_two_streams_takes_two_and_yields_one() {
     let _watchdog = Watchdog::new();
     for way in 0..TRIPLES {
         let (mut out, mut items) = stream::<String>();
@@ -48,7 +48,7 @@ fn s2_a_transformer_between_two_streams_takes_two_and_yields_one() {
 }
 
 #[test]
-fn s5_write_against_read_all_gives_all_and_the_writer_returns() {
+fn write_against_read_all_gives_all_and_the_writer_returns() {
     check(
         async |how, mut writer| {
             how.run(writer.write(0..10)).await.unwrap();
@@ -63,7 +63,7 @@ fn s5_write_against_read_all_gives_all_and_the_writer_returns() {
 // ---- derived
 
 #[test]
-fn d10_read_all_then_the_end_without_a_further_demand_is_empty_once() {
+fn read_all_then_the_end_without_a_further_demand_is_empty_once() {
     check(
         async |how, mut writer| {
             how.run(writer.write(0..10)).await.unwrap();
@@ -80,7 +80,7 @@ fn d10_read_all_then_the_end_without_a_further_demand_is_empty_once() {
 }
 
 #[test]
-fn d11_read_three_over_ten() {
+fn read_three_over_ten() {
     check(
         async |how, mut writer| {
             how.run(writer.write(0..10)).await.unwrap();
@@ -95,7 +95,7 @@ fn d11_read_three_over_ten() {
 }
 
 #[test]
-fn d12_read_five_over_ten() {
+fn read_five_over_ten() {
     check(
         async |how, mut writer| {
             how.run(writer.write(0..10)).await.unwrap();
@@ -110,7 +110,7 @@ fn d12_read_five_over_ten() {
 }
 
 #[test]
-fn d13_read_zero_is_empty_at_once_before_and_after_the_end() {
+fn read_zero_is_empty_at_once_before_and_after_the_end() {
     let _watchdog = Watchdog::new();
     for how in [How::Thread, How::Task] {
         let (writer, mut reader) = stream::<u8>();
@@ -137,7 +137,7 @@ fn d13_read_zero_is_empty_at_once_before_and_after_the_end() {
     }
 }
 
-async fn write_d14(how: How, mut writer: Writer<i32>) {
+async fn sends_and_writes(how: How, mut writer: Writer<i32>) {
     how.run(writer.send(0)).await.unwrap();
     how.run(writer.write([1, 2])).await.unwrap();
     how.run(writer.send(3)).await.unwrap();
@@ -146,7 +146,7 @@ async fn write_d14(how: How, mut writer: Writer<i32>) {
 }
 
 #[test]
-fn d14_sends_and_writes_under_each_request() {
+fn sends_and_writes_under_each_request() {
     let one_each: Vec<_> = (0..7).map(|n| vec![n]).collect();
     let threes = vec![vec![0, 1, 2], vec![3, 4, 5], vec![6]];
     let writes = vec![vec![0], vec![1, 2], vec![3], vec![4, 5, 6]];
@@ -165,7 +165,7 @@ fn d14_sends_and_writes_under_each_request() {
         (Ask::ReadAll, &vec![(0..7).collect()]),
         (Ask::Ahead(2), &vec![(0..7).collect()]),
     ] {
-        check(write_d14, async |how, mut reader| {
+        check(sends_and_writes, async |how, mut reader| {
             let (batches, end) = drain(how, &mut reader, what).await;
             assert_eq!((&batches, end), (expected, Why::Closed), "{what:?}");
         });
@@ -189,7 +189,7 @@ fn write_local_comes_in_batches_of_one_under_read_once() {
 }
 
 #[test]
-fn d15_one_write_under_requests_of_four_kinds() {
+fn one_write_under_requests_of_four_kinds() {
     check(
         async |how, mut writer| {
             how.run(writer.write(0..10)).await.unwrap();
@@ -208,7 +208,7 @@ fn d15_one_write_under_requests_of_four_kinds() {
 }
 
 #[test]
-fn d16_an_infinite_iterator_is_pulled_as_it_is_asked_for() {
+fn an_infinite_iterator_is_pulled_as_it_is_asked_for() {
     let _watchdog = Watchdog::new();
     in_all_pairings(|pairing, first| {
         let (mut writer, mut reader) = stream();
@@ -221,7 +221,7 @@ fn d16_an_infinite_iterator_is_pulled_as_it_is_asked_for() {
             first,
             async move |how| {
                 let error = how.run(writer.write(items)).await.err();
-                // Taken as a whole, unless the reader left before that.
+                // The iterator was taken as a whole, unless the reader left before that.
                 assert!(error.is_none());
             },
             async |how| {
@@ -275,7 +275,7 @@ fn one_step_a_demand_is_made_only_when_it_is_asked() {
 }
 
 #[test]
-fn d18_empty_writes_are_seen_by_read_once_alone() {
+fn empty_writes_are_seen_by_read_once_alone() {
     for what in Ask::ALL {
         check(
             async |how, mut writer: Writer<u8>| {
@@ -407,7 +407,7 @@ fn a_stream_of_ahead_asks_again_while_its_batch_is_used() {
         assert_eq!(steps.load(SeqCst), 6);
     }
     drop(ahead);
-    // What it had asked for is for the next request.
+    // The items that `ahead` had asked for are for the next request.
     assert_eq!(reader.recv().now(), Ok(3));
     pend(&mut write);
     assert_eq!(reader.read(2).now().unwrap(), [4, 5]);

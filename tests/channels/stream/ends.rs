@@ -123,7 +123,7 @@ fn an_end_that_was_never_used_wakes_its_peer() {
 // ---- a reader that leaves
 
 #[test]
-fn d17_a_reader_that_leaves_an_infinite_iterator_is_noticed() {
+fn a_reader_that_leaves_an_infinite_iterator_is_noticed() {
     let _watchdog = Watchdog::new();
     for leave in [Why::Dropped, Why::Closed, Why::Panicked] {
         for pairing in [Pairing::ThreadThread, Pairing::TaskTask, Pairing::TaskThread] {
@@ -136,7 +136,7 @@ fn d17_a_reader_that_leaves_an_infinite_iterator_is_noticed() {
                     let items = (0_u64..).inspect(|_| _ = pulled.fetch_add(1, SeqCst));
                     let error = how.run(writer.write_local(items)).await.unwrap_err();
                     assert_eq!(error.why(), leave);
-                    // Every item, in order, also those in the batch in hand.
+                    // Every item comes back, in order, also those in the batch in hand.
                     let pulled = pulled.load(SeqCst) as u64;
                     assert!(error.into_rest().take(pulled as usize + 3).eq(0..pulled + 3));
                     assert!(writer.is_closed());
@@ -161,7 +161,7 @@ fn d17_a_reader_that_leaves_an_infinite_iterator_is_noticed() {
 }
 
 #[test]
-fn d23_write_after_the_reader_left_gives_the_rest() {
+fn write_after_the_reader_left_gives_the_rest() {
     let _watchdog = Watchdog::new();
     for how in [How::Thread, How::Task] {
         let (mut writer, reader) = stream();
@@ -186,7 +186,7 @@ fn d23_write_after_the_reader_left_gives_the_rest() {
 }
 
 #[test]
-fn d23_write_while_the_reader_leaves_gives_every_item_not_taken() {
+fn write_while_the_reader_leaves_gives_every_item_not_taken() {
     for taken in 0..6 {
         check(
             async |how, mut writer| {
@@ -300,7 +300,7 @@ fn a_failed_write_gives_back_what_lay_in_hand_first() {
 }
 
 #[test]
-fn what_goes_over_whole_comes_back_whole() {
+fn an_iterator_that_goes_over_whole_comes_back_whole() {
     let _watchdog = Watchdog::new();
     let (mut writer, mut reader) = stream();
     pend(&mut reader.read_once());

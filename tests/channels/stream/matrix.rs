@@ -9,7 +9,7 @@ use crate::support::*;
 use futures_lite::FutureExt as _;
 use handover::{Reader, Why, Writer, stream};
 
-/// What the writer does first; it then sends one more and finishes, if it still can.
+/// The first operation of the writer. Then it sends one more item and finishes, if it still can.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Deed {
     Send,
@@ -24,7 +24,7 @@ enum Deed {
     TimeOut,
 }
 
-/// What the reader does first; it then receives up to the end, if it still can.
+/// The first operation of the reader. Then it receives up to the end, if it still can.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Ask {
     Recv,
@@ -43,7 +43,7 @@ enum Ask {
 }
 
 impl Ask {
-    /// How the writer is told, if the reader leaves first.
+    /// The reason that the writer is told, if the reader leaves first.
     fn leaves(self) -> Option<Why> {
         match self {
             Self::Close => Some(Why::Closed),
@@ -54,12 +54,12 @@ impl Ask {
     }
 }
 
-/// What the writer's side knows in the end.
+/// The account of the writer in the end.
 #[derive(Default)]
 struct Told {
     /// Came back.
     back: Vec<Counted>,
-    /// Was forgotten: of these nobody can tell.
+    /// Was forgotten: the fate of these is unknown.
     forgotten: Vec<usize>,
     end: Option<Why>,
 }
@@ -128,7 +128,7 @@ async fn write(how: How, mut writer: Writer<Counted>, deed: Deed, census: &Censu
             let write = async {
                 let result = how.run(writer.write_local(items)).await;
                 told.note(result.map_err(|error| {
-                    // Its iterator is not asked for more than it takes to see what came back.
+                    // The test asks the iterator only for the items that may have come back.
                     let why = error.why();
                     let mut rest = error.into_rest();
                     (why, rest.by_ref().take(2).collect())
@@ -158,9 +158,9 @@ async fn write(how: How, mut writer: Writer<Counted>, deed: Deed, census: &Censu
     told
 }
 
-/// What `finish` says.
+/// The result of `finish`.
 trait Finished {
-    /// Notes what `finish` gave back, before what came back by then.
+    /// Notes the items that `finish` gave back, before those that had come back by then.
     fn note_in(self, told: &mut Told);
 }
 
@@ -259,11 +259,11 @@ fn cell(deed: Deed, ask: Ask) {
         let ids: Vec<_> = got.iter().map(|item| item.id).collect();
         let back: Vec<_> = told.back.iter().map(|item| item.id).collect();
         assert!(ids.is_sorted_by(|a, b| a < b), "{what}: {ids:?}");
-        // A send that fails gives back its own item; what lay in hand before comes back with the finish.
+        // A send that fails gives back its own item; the batch in hand comes back with the finish.
         assert!(deed == Deed::TimeOut || back.is_sorted_by(|a, b| a < b), "{what}: {back:?}");
         assert!(back.iter().all(|id| !ids.contains(id)), "{what}: {ids:?} and {back:?}");
         if ask.leaves().is_none() {
-            // Nothing ends before the writer ends it: what did not come back has come.
+            // The stream ends only when the writer ends it, so that each item that did not come back was received.
             let known = |id: &usize| !told.forgotten.contains(id);
             let mut all: Vec<_> = ids.iter().chain(&back).copied().filter(known).collect();
             all.sort_unstable();
@@ -282,7 +282,7 @@ fn cell(deed: Deed, ask: Ask) {
             assert!(told.end.is_none() || told.end == ask.leaves(), "{what}: {:?}", told.end);
         }
         drop((got, told));
-        // All ends are gone; what was forgotten may have leaked.
+        // All ends are gone; items of forgotten operations may have leaked.
         if deed != Deed::Forget {
             census.assert_settled();
         }

@@ -9,7 +9,7 @@ use crate::support::*;
 use futures_lite::StreamExt as _;
 use handover::stream;
 
-/// Counts those of its kind that live, and how many there were at the most.
+/// Counts the values of its kind that are alive, and the most that ever were.
 struct Live(Arc<(AtomicUsize, AtomicUsize)>);
 
 impl Live {
@@ -101,13 +101,13 @@ fn at_most_one_batch_is_alive_under_the_other_requests() {
 }
 
 #[test]
-fn nothing_is_reserved_for_what_is_only_asked_for() {
+fn no_memory_is_reserved_for_items_that_are_only_asked_for() {
     let _watchdog = Watchdog::new();
     let (mut writer, mut reader) = stream();
     let mut read = reader.read(usize::MAX);
     pend(&mut read);
     writer.write(0..3_u64).now().unwrap();
-    // Nor for what is only promised.
+    // Nor is memory reserved for items that a size hint promises.
     writer.write(Promising(3..6, (usize::MAX, None))).now().unwrap();
     writer.finish().unwrap();
     let items = ready(&mut read).unwrap();

@@ -132,7 +132,7 @@ struct Script {
     writer_leaves: Leave,
     reader: Vec<(ReaderDeed, Give)>,
     reader_leaves: Leave,
-    /// Who is polled next, if both can go on.
+    /// The side that is polled next, if both can go on.
     schedule: Vec<bool>,
 }
 
@@ -155,11 +155,11 @@ fn script() -> impl Strategy<Value = Script> {
 
 // ---- The reference
 
-/// What was written and not given back.
+/// The items that were written and not given back.
 #[derive(Default)]
 struct Model {
     list: RefCell<Vec<usize>>,
-    /// Of these nobody can tell: their operation was forgotten.
+    /// Items of unknown fate: their operation was forgotten.
     lost: RefCell<Vec<usize>>,
     got: RefCell<Vec<Value>>,
     /// There was a flush since the last request was answered.
@@ -172,7 +172,7 @@ impl Model {
         self.list.borrow_mut().extend(values.iter().map(|value| value.id));
     }
 
-    /// What came back is the last of the list.
+    /// Removes the items that came back, which are the last of the list.
     fn give_back(&self, back: &[usize]) {
         let mut list = self.list.borrow_mut();
         assert!(list.ends_with(back), "{back:?} came back of {list:?}");
@@ -192,7 +192,7 @@ impl Model {
 
 // ---- The ends
 
-/// Polls an operation as a script says. `None`: it was given up on.
+/// Polls an operation as a script says. Returns `None` if the script gives it up.
 async fn run<F: Future + Unpin>(mut op: F, give: Give) -> Option<F::Output> {
     let (mut polls, forgets) = match give {
         Give::DropAfter(polls) => (polls, false),
@@ -245,7 +245,7 @@ async fn write(mut writer: Writer<Value>, script: &Script, model: &Model, drops:
             let mut values = values.into_iter();
             iter::from_fn(move || values.next())
         };
-        // What came back, if it was told.
+        // The items that came back, if the operation said so.
         let back = match deed {
             WriterDeed::Send => run!(writer.send(values.remove(0)), give).map(|result| {
                 result.map_err(|error| {
@@ -276,7 +276,7 @@ async fn write(mut writer: Writer<Value>, script: &Script, model: &Model, drops:
                     _ => assert!(why.is_end()),
                 }
                 assert!(!why.is_end() || writer.is_closed());
-                // Only an iterator that does not tell its end may be through without knowing it.
+                // Only an iterator that does not tell its length may have ended unnoticed.
                 let is_vague =
                     matches!(deed, WriterDeed::WriteVaguely(_) | WriterDeed::WriteLocalVaguely(_));
                 assert!(
@@ -287,7 +287,7 @@ async fn write(mut writer: Writer<Value>, script: &Script, model: &Model, drops:
             }
             (None, Give::ForgetAfter(_)) => model.forget(before),
             (None, _) => {
-                // What was dropped with the operation is the end of what was written.
+                // The items that were dropped with the operation are the last ones that were written.
                 let dropped = {
                     let drops = drops.lock().unwrap();
                     let got = model.got.borrow();
@@ -316,7 +316,7 @@ async fn write(mut writer: Writer<Value>, script: &Script, model: &Model, drops:
 
 async fn read(mut reader: Reader<Value>, script: &Script, model: &Model) {
     for &(deed, mut give) in &script.reader {
-        // What such a request has gathered lies in it, and is forgotten with it.
+        // The items that such a request has gathered lie in it, and are forgotten with it.
         let gathers =
             matches!(deed, ReaderDeed::Read(_) | ReaderDeed::ReadInto(_) | ReaderDeed::ReadAll);
         if let (true, Give::ForgetAfter(polls)) = (gathers, give) {
@@ -411,7 +411,7 @@ async fn read(mut reader: Reader<Value>, script: &Script, model: &Model) {
     }
 }
 
-/// Exactly what was asked for, but for a flush and the end.
+/// A read gives exactly as many items as were asked for, except after a flush and at the end.
 fn check_size(model: &Model, reader: &Reader<Value>, n: usize, count: usize) {
     assert!(count <= n);
     if count < n {
@@ -492,7 +492,7 @@ fn converse(script: &Script) {
 }
 
 #[test]
-fn what_is_written_is_what_is_read() {
+fn the_reader_reads_all_that_the_writer_wrote() {
     let _watchdog = Watchdog::new();
     let config = ProptestConfig {
         cases: 16 * ProptestConfig::default().cases,

@@ -22,7 +22,7 @@ fn breaking(n: u32) -> impl Iterator<Item = u32> + Send + 'static {
 }
 
 #[test]
-fn d19_what_came_before_a_panic_is_delivered_and_the_peer_is_told() {
+fn items_before_a_panic_are_delivered_and_the_peer_is_told() {
     for what in Ask::at_the_writer() {
         check(
             async |how, mut writer| {
@@ -41,7 +41,7 @@ fn d19_what_came_before_a_panic_is_delivered_and_the_peer_is_told() {
 }
 
 #[test]
-fn d19_a_caught_panic_leaves_the_writer_usable() {
+fn a_caught_panic_of_an_iterator_leaves_the_writer_usable() {
     for what in Ask::at_the_writer() {
         check(
             async |how, mut writer| {
@@ -61,7 +61,7 @@ fn d19_a_caught_panic_leaves_the_writer_usable() {
 }
 
 #[test]
-fn d19_a_panic_at_the_reader_stays_there() {
+fn a_panic_of_an_iterator_at_the_reader_stays_there() {
     check(
         async |how, mut writer| {
             how.run(writer.write(breaking(2))).await.unwrap();
@@ -71,7 +71,7 @@ fn d19_a_panic_at_the_reader_stays_there() {
         async |how, mut reader| {
             let mut batch = how.run(reader.read_once()).await.unwrap();
             assert_eq!(batch.next(), Some(0));
-            // What was gathered before the panic is for the next request.
+            // The items that were gathered before the panic are for the next request.
             let read = async { how.run(reader.read(3)).await };
             assert!(AssertUnwindSafe(read).catch_unwind().await.is_err());
             assert_eq!(how.run(reader.recv()).await, Ok(1));
@@ -94,7 +94,7 @@ fn breaking_values<'a>(census: &'a Census, n: usize) -> impl Iterator<Item = Cou
 }
 
 #[test]
-fn an_iterator_that_panics_leaves_what_came_before_it() {
+fn an_iterator_that_panics_leaves_the_items_before_its_panic() {
     for what in Ask::SMALL {
         for before in 0..4 {
             for is_caught in [false, true] {
@@ -173,7 +173,8 @@ fn a_reader_whose_waker_panics_loses_nothing() {
                 },
                 rest(&mut reader),
             );
-            // A write that panicked is withdrawn as far as it was not taken: but for `send` that keeps what was pulled.
+            // The part of a panicked write that was not taken is withdrawn. Items that were pulled are kept, except the item of
+            // a `send`.
             let ids: Vec<_> = items.iter().map(|item| item.id).collect();
             assert!(ids.is_sorted_by(|a, b| a < b) && ids.ends_with(&[made]), "{ids:?}");
             if !panicked {
@@ -198,7 +199,7 @@ fn a_writer_whose_waker_panics_loses_nothing() {
             let mut is_done = poll_with(&mut write, &hook.waker()).is_ready();
             hook.set_panic(Moment::Wake);
             let mut got = Vec::new();
-            // It panics where the reader takes and tells, and what it took is for the next request.
+            // The waker panics when the reader has taken items and wakes the writer; these items are for the next request.
             for _ in 0..20 {
                 _ = panics(|| {
                     if let Poll::Ready(items) = poll_once(&mut begin(&mut reader, what)) {

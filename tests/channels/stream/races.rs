@@ -24,7 +24,7 @@ fn timeouts_that_race_with_delivery_lose_nothing() {
                 while made.made() < 200 || !kept.is_empty() {
                     let time = Duration::from_nanos(here.below(20_000));
                     dither(here.below(200));
-                    // What comes back is sent again, in the same order.
+                    // Values that come back are sent again, in the same order.
                     match here.below(5) {
                         0 => {
                             let item = if kept.is_empty() { made.make() } else { kept.remove(0) };
@@ -102,7 +102,7 @@ fn reads_polled_once_on_two_threads_lose_no_wake_up() {
                     }
                     dither(there.below(300));
                 }
-                // One that stays: it must be woken. Nothing bounds it but the watchdog.
+                // This request waits until it is woken. Only the watchdog bounds it.
                 let asks =
                     [Ask::Recv, Ask::Read(2), Ask::ReadSome(3), Ask::ReadOnce, Ask::Ahead(3)];
                 let ask = asks[there.below(asks.len() as u64) as usize];

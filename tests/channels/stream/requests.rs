@@ -32,7 +32,7 @@ pub(crate) fn check<T: Send>(
     });
 }
 
-/// How a reader asks.
+/// The requests of a reader.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Ask {
     Recv,
@@ -95,7 +95,7 @@ impl Ask {
     }
 }
 
-/// Asks once. Nothing at the end.
+/// Asks once, and returns the items, or `None` at the end.
 pub(crate) async fn ask<T>(how: How, reader: &mut Reader<T>, ask: Ask) -> Option<Vec<T>> {
     match ask {
         Ask::Recv => how.run(reader.recv()).await.ok().map(|item| vec![item]),
@@ -135,12 +135,12 @@ pub(crate) async fn ask<T>(how: How, reader: &mut Reader<T>, ask: Ask) -> Option
     }
 }
 
-/// Asks again and again up to the end. Gives what came each time, and the end.
+/// Asks again and again up to the end. Returns the items of each request, and the end.
 pub(crate) async fn drain<T>(how: How, reader: &mut Reader<T>, what: Ask) -> (Vec<Vec<T>>, Why) {
     let mut batches = Vec::new();
     while let Some(batch) = ask(how, reader, what).await {
         if batch.is_empty() && what != Ask::ReadOnce {
-            // That is the end, told once.
+            // The first read after the end is empty.
             assert_eq!(reader.end(), Some(Why::Closed));
             assert!(ask(how, reader, what).await.is_none());
             break;
@@ -156,7 +156,7 @@ pub(crate) fn flat<T>((batches, end): (Vec<Vec<T>>, Why)) -> (Vec<T>, Why) {
 
 pub(crate) type Asked<'a, R> = Pin<Box<dyn Future<Output = R> + 'a>>;
 
-/// Begins to ask once, as a task does. Nothing at the end.
+/// Begins to ask once, as a task does. The future gives the items, or `None` at the end.
 pub(crate) fn begin<T>(reader: &mut Reader<T>, ask: Ask) -> Asked<'_, Option<Vec<T>>> {
     Box::pin(async move {
         match ask {
@@ -176,7 +176,7 @@ pub(crate) fn begin<T>(reader: &mut Reader<T>, ask: Ask) -> Asked<'_, Option<Vec
     })
 }
 
-/// Asks, but not for long.
+/// Asks with a timeout, or without waiting at all.
 pub(crate) fn ask_briefly<T>(
     reader: &mut Reader<T>,
     ask: Ask,
@@ -205,7 +205,7 @@ pub(crate) fn ask_briefly<T>(
     }
 }
 
-/// Does its work once, and may be polled again.
+/// A future that may be polled again after it is done.
 pub(crate) struct Job<'a>(pub(crate) Option<Asked<'a, ()>>);
 
 impl<'a> Job<'a> {
@@ -226,7 +226,7 @@ impl Future for Job<'_> {
     }
 }
 
-/// Polls both bodies, each only when it was woken, up to their end: a wake-up that is lost ends in a panic.
+/// Polls both bodies, each only when it was woken, up to their end. A lost wake-up ends in a panic.
 #[track_caller]
 pub(crate) fn converse<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
     let (mut a, mut b) = (Box::pin(a), Box::pin(b));
@@ -269,11 +269,11 @@ pub(crate) async fn rest<T>(reader: &mut Reader<T>) -> (Vec<T>, Why) {
     }
 }
 
-/// Says where a test was when it panics.
+/// Prints the place of a test when the test panics.
 pub(crate) struct Place(pub(crate) String);
 
 impl Drop for Place {
-    // Captured, and shown when the test fails.
+    // The harness captures this line, and shows it when the test fails.
     #[allow(clippy::print_stdout)]
     fn drop(&mut self) {
         if thread::panicking() {
@@ -282,7 +282,7 @@ impl Drop for Place {
     }
 }
 
-/// What the writer does.
+/// The operations of a writer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Deed {
     Send,
@@ -315,7 +315,7 @@ pub(crate) fn begin_deed<'a>(
 
 // ---- iterators
 
-/// An iterator that promises what it likes.
+/// An iterator with a size hint that may be wrong.
 #[derive(Clone)]
 pub(crate) struct Promising<I>(pub(crate) I, pub(crate) (usize, Option<usize>));
 

@@ -5,7 +5,7 @@ use std::fmt;
 use super::until;
 use handover::{Receiver, Sender};
 
-// Nothing but `Debug` tells of an end whether its peer has left a waker, so that tests need not sleep until it has.
+// Only `Debug` says whether an end's peer waits. Tests that wait for that need not sleep.
 pub(crate) fn peer_waits(end: &impl fmt::Debug) -> bool {
     format!("{end:?}").contains("peer_waits: true")
 }

@@ -38,7 +38,7 @@ op!(impl['a, T] op::Reserve<'a, T>);
 op!(impl[T] op::Take<'_, T>);
 op!(impl[T] op::Closed<'_, T>);
 
-/// What all errors answer.
+/// The questions that all errors answer.
 pub(crate) trait Reason: std::error::Error {
     fn reason(&self) -> Why;
     /// `is_end`, `is_timed_out`, `is_not_ready`

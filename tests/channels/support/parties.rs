@@ -27,7 +27,7 @@ impl How {
         output
     }
 
-    /// Gives way until `condition` holds.
+    /// Yields until `condition` holds.
     pub(crate) async fn until(self, mut condition: impl FnMut() -> bool) {
         while !condition() {
             thread::yield_now();
@@ -50,7 +50,7 @@ impl How {
     }
 }
 
-/// What the server's side and the client's side are.
+/// The kinds of the server's side and of the client's side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pairing {
     ThreadThread,
@@ -66,7 +66,7 @@ impl Pairing {
         [Self::ThreadThread, Self::ThreadTask, Self::TaskThread, Self::TaskTask, Self::OneTask];
 }
 
-/// Who starts.
+/// The side that starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum First {
     Server,
@@ -128,7 +128,7 @@ pub(crate) fn in_all_pairings(test: impl Fn(Pairing, First)) {
     }
 }
 
-/// What both sides did, in the order in which they did it.
+/// The steps of both sides, in the order in which they happened.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trace(Arc<Mutex<Vec<String>>>);
 
@@ -147,10 +147,10 @@ impl Trace {
     }
 }
 
-/// How many ways there are to run three bodies: each combination of thread and task, and all in one task.
+/// The number of ways to run three bodies: each combination of thread and task, and all in one task.
 pub(crate) const TRIPLES: u32 = 9;
 
-/// Runs three bodies to their end, in one of the ways.
+/// Runs three bodies to their end, in one of these ways.
 pub(crate) fn triple(
     way: u32,
     a: impl AsyncFnOnce(How) + Send,

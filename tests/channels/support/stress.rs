@@ -14,7 +14,7 @@ pub(crate) struct Stress {
 }
 
 impl Stress {
-    // Captured, and shown when the test fails.
+    // The harness captures this line, and shows it when the test fails.
     #[allow(clippy::print_stdout)]
     pub(crate) fn new(test: &str, limit: Duration) -> Self {
         let seed = std::env::var("HANDOVER_SEED")

@@ -36,7 +36,7 @@ impl Wake for Bell {
     }
 }
 
-/// Where a waker calls what a test has given it.
+/// The moments of a waker's life at which it calls a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
     Wake,
@@ -46,7 +46,7 @@ pub(crate) enum Moment {
 
 type Once = Mutex<Option<Box<dyn FnOnce() + Send>>>;
 
-/// A waker that calls, once for each time it was set, what a test has set for a moment of its life.
+/// A waker with hooks, which a test sets and each of which is called once.
 #[derive(Default)]
 pub(crate) struct Hook {
     pub(crate) bell: Bell,
@@ -126,7 +126,7 @@ mod raw {
     }
 }
 
-/// Panics without a word on standard error.
+/// Panics without a message on standard error.
 pub(crate) fn quiet_panic() {
     panic::resume_unwind(Box::new("on purpose"));
 }
@@ -136,7 +136,7 @@ pub(crate) fn panics<R>(f: impl FnOnce() -> R) -> bool {
     panic::catch_unwind(AssertUnwindSafe(f)).is_err()
 }
 
-/// What the panic of `f` says; standard error stays quiet only where the test captures it.
+/// The message of the panic of `f`.
 #[track_caller]
 pub(crate) fn panic_text<R>(f: impl FnOnce() -> R) -> String {
     let panic = panic::catch_unwind(AssertUnwindSafe(f)).err().expect("no panic");
@@ -151,7 +151,7 @@ pub(crate) fn poll_with<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Pol
     Pin::new(future).poll(&mut Context::from_waker(waker))
 }
 
-/// Polls once, for whoever polls again by itself.
+/// Polls once, with a waker that does nothing.
 pub(crate) fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     poll_with(future, Waker::noop())
 }

@@ -11,7 +11,7 @@ use handover::{Client, Server, Why, simplex};
 enum Sender {
     /// Sends two items, then finishes.
     Send,
-    /// Is dropped without a word.
+    /// Is dropped at once.
     DropBefore,
     /// Has an item on offer, drops the operation, is dropped.
     DropDuring,
@@ -184,12 +184,12 @@ fn down(pairing: Pairing, sender: Sender, receiver: Receiver) {
         let case = format!("{sent:?} {got:?} {first:?}");
         sent.assert_agrees_with(&got.items, &case);
 
-        // What the receiver's side got.
+        // The receiver's account.
         let all = match sender {
             Sender::Send | Sender::Forget => &[0, 1][..],
             Sender::Panic | Sender::FinishWith => &[0],
             Sender::DropBefore | Sender::Finish => &[],
-            // Either way: what the sender was told is checked above.
+            // Either is right: the sender's account is checked above.
             Sender::DropDuring | Sender::TimeOut => &got.items,
         };
         let senders_end = match sender {
@@ -210,7 +210,7 @@ fn down(pairing: Pairing, sender: Sender, receiver: Receiver) {
             Receiver::DropBefore | Receiver::DropDuring => assert!(got.items.is_empty(), "{case}"),
         }
 
-        // What the sender's side was told.
+        // The sender's account.
         let receivers_end = match receiver {
             Receiver::Close => Why::Closed,
             Receiver::Panic => Why::Panicked,

@@ -13,18 +13,18 @@ pub(crate) fn panic_holding<T>(end: T) {
     }));
 }
 
-/// What became of the values that a side sent, as far as it was told, by number.
+/// The values that a side sent, by number, sorted by what that side was told of them.
 #[derive(Debug, Default)]
 pub(crate) struct Sent {
     pub(crate) taken: Vec<usize>,
     pub(crate) back: Vec<usize>,
-    /// Forgotten, or left behind: nobody tells.
+    /// Forgotten, or left behind: the side is not told.
     pub(crate) unknown: Vec<usize>,
     pub(crate) end: Option<Why>,
 }
 
 impl Sent {
-    /// Notes what an operation with the value `id` came to; whether it may go on.
+    /// Notes the result of an operation with the value `id`. Returns whether the side may go on.
     pub(crate) fn note<R>(&mut self, id: usize, result: Result<R, SendError<Counted>>) -> bool {
         let error = match result {
             Ok(_) => {
@@ -55,7 +55,7 @@ impl Sent {
     }
 }
 
-/// What a side received, and the end if it was told one.
+/// The values that a side received, and the end if it was told one.
 #[derive(Debug, Default)]
 pub(crate) struct Got {
     pub(crate) items: Vec<usize>,
@@ -73,7 +73,7 @@ impl Got {
 }
 
 impl Sent {
-    /// All that was told to be taken was received, in order, and nothing else but what is unknown.
+    /// Each value that counts as taken was received, in order; beside these only values of unknown fate were received.
     pub(crate) fn assert_agrees_with(&self, received: &[usize], case: &str) {
         assert!(received.is_sorted_by(|a, b| a < b), "{case}");
         assert!(self.taken.iter().all(|id| received.contains(id)), "{case}");

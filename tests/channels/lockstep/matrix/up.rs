@@ -204,7 +204,7 @@ fn up(pairing: Pairing, asker: Asker, answerer: Answerer) {
         let answerers_end = match answerer {
             Answerer::Finish | Answerer::FinishWith => Why::Closed,
             Answerer::Panic => Why::Panicked,
-            // One that answers all leaves after the asker has.
+            // An answerer that answers all leaves after the asker.
             _ => Why::Dropped,
         };
         assert!(asked.end.is_none_or(|end| end == askers_end), "{case}");
@@ -251,7 +251,7 @@ fn up(pairing: Pairing, asker: Asker, answerer: Answerer) {
                     assert_eq!(asked.end, Some(askers_end), "{case}");
                 }
             }
-            // These race; what each side was told is checked above.
+            // These race: both accounts are checked above.
             (Asker::DropDuring | Asker::TimeOut, _) => {}
         }
     }

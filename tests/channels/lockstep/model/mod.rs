@@ -1,7 +1,7 @@
 //! Random conversations against a reference model that knows only whose turn it is and what lies between the two.
 //!
 //! Both ends live in one thread, each in a hand-polled coroutine, so that a run is the same each time and shrinks. Checked after
-//! each command: the result, where each value is, and the wakers (who can go on is woken, nobody else is).
+//! each command: the result, where each value is, and the wakers (a side that can go on is woken, the other is not).
 
 mod reference;
 
@@ -26,10 +26,10 @@ use reference::*;
 
 // ---- values
 
-/// Where values are: alive, or dropped so many times.
+/// How often each value was dropped.
 type Census = Rc<RefCell<Vec<u8>>>;
 
-/// A value that tells when it is dropped.
+/// A value that counts its drops.
 struct Value {
     number: usize,
     drops: Census,
@@ -41,7 +41,7 @@ impl Drop for Value {
     }
 }
 
-/// What goes up: nothing, or a value.
+/// The two kinds of channel: nothing goes up, or values do.
 trait Kind: Sized + 'static {
     type Up;
     const IS_SIMPLEX: bool;
@@ -125,7 +125,7 @@ impl Kind for Duplex {
 
 // ---- commands, and what they give
 
-/// What an end is told to do. Some need an operation that is under way, the others need none.
+/// A step of one end. Some steps need an operation that is under way, the others need that there is none.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Command {
     // The client begins ...
@@ -155,19 +155,19 @@ enum Command {
     Leave,
 }
 
-/// What came of a command.
+/// The outcome of a command.
 #[derive(Clone, Debug, PartialEq)]
 enum Output {
     Begun,
     Pending,
     Dropped,
     Left,
-    /// What came: an item, or what a demand brought (`None` for a plain one).
+    /// A received item, or the value of a demand (`None` for a plain one).
     Got(Option<usize>),
     Failed(Why, Vec<usize>),
-    /// Of a stream.
+    /// The next item of a stream, or its end.
     Ended,
-    /// The iterator is through.
+    /// The iterator has ended.
     Sent,
     Reclaimed(Option<usize>),
 }
@@ -190,7 +190,7 @@ impl Desk {
     }
 }
 
-/// Drives one operation as it is told, up to its end. Gives whether the end of the channel is to be dropped then.
+/// Drives one operation by commands until it is over. Returns whether the end of the channel is to be dropped then.
 macro_rules! drive {
     ($desk:expr, $op:expr, $show:expr $(, $reclaim:expr)?) => {{
         let (desk, show) = ($desk, $show);
@@ -384,7 +384,7 @@ impl Side {
     }
 }
 
-/// What the random choice for one side means as it now stands.
+/// The command that a random number means for one side in the present state.
 fn choose(model: &Model, side: usize, choice: u8, is_simplex: bool) -> Command {
     let waker = usize::from(choice) % 3;
     match (&model.ops[side], side) {
@@ -526,7 +526,7 @@ fn converse<K: Kind>(choices: &[(bool, u8)]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Prints a line a command.
+/// Prints one line for each command.
 #[derive(Default)]
 struct History(Vec<(usize, Command, Option<Output>)>);
 

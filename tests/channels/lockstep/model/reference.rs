@@ -9,7 +9,7 @@ pub(super) const CLIENT: usize = 0;
 
 pub(super) const SERVER: usize = 1;
 
-/// Whose turn it is, and what lies between the two.
+/// The state of a channel: whose turn it is, and which message lies between the ends.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Turn {
     /// The client's.
@@ -60,7 +60,7 @@ impl Model {
         Self { turn: Turn::Idle, ends: [None; 2], left: None, told: None, ops: [None, None] }
     }
 
-    /// One look of the side's operation. The values that die by it go to `dead`.
+    /// One attempt of the side's operation. The values that it drops go to `dead`.
     pub(super) fn step(&mut self, side: usize, dead: &mut Vec<usize>) -> Output {
         let mut op = self.ops[side].take().expect("an operation");
         let output = match &mut op {
@@ -240,7 +240,7 @@ impl Model {
         }
     }
 
-    /// Gives up on the side's operation: what was not taken, in order.
+    /// Gives up the side's operation. Returns the values that were not taken, in order.
     pub(super) fn withdraw(&mut self, side: usize) -> Vec<usize> {
         match self.ops[side].take().expect("an operation") {
             Op::Recv { .. } | Op::Stream | Op::Demand => vec![],
@@ -257,7 +257,7 @@ impl Model {
         }
     }
 
-    /// One end leaves; with both gone, what lies between them dies.
+    /// One end leaves. When both have left, the message between them is dropped.
     pub(super) fn leave(&mut self, side: usize, why: Why, dead: &mut Vec<usize>) {
         self.ends[side].get_or_insert(why);
         if self.ends.iter().all(Option::is_some) {
@@ -270,7 +270,7 @@ impl Model {
         }
     }
 
-    /// What a command gives. `values` are those that it brings in, `dead` gets those that it drops.
+    /// Does a command and returns its outcome. `values` are the values that it brings in; the values that it drops go to `dead`.
     pub(super) fn run(
         &mut self,
         side: usize,
@@ -324,7 +324,7 @@ impl Model {
                 Output::Reclaimed(unsent.first().copied())
             }
             Command::Forget => {
-                self.ops[side] = None; // what was put stays, the rest leaks
+                self.ops[side] = None; // a message that was put stays, the rest leaks
                 Output::Dropped
             }
             Command::Leave | Command::Close | Command::Finish => {
@@ -363,7 +363,7 @@ impl Model {
         }
     }
 
-    /// Whether the side's operation would get anywhere if it were polled.
+    /// Whether a poll of the side's operation would change anything.
     pub(super) fn can_go_on(&self, side: usize) -> bool {
         let mut trial = self.clone();
         trial.step(side, &mut Vec::new());
