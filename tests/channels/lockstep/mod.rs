@@ -29,20 +29,12 @@ pub(crate) async fn collect<T>(client: &mut Client<T>, how: How) -> (Vec<T>, Why
     }
 }
 
-pub(crate) fn leave<T>(end: T, why: Why)
-where
-    T: Leave,
-{
-    match why {
-        Why::Closed => end.say_goodbye(),
-        Why::Dropped => drop(end),
-        _ => assert!(panics(move || {
-            let _end = end;
-            quiet_panic();
-        })),
-    }
+/// Lets an end leave for the reason `why`.
+pub(crate) fn leave(end: impl Leave, why: Why) {
+    leave_by(end, why, Leave::say_goodbye);
 }
 
+/// The own way of an end to close its channel.
 pub(crate) trait Leave {
     fn say_goodbye(self);
 }

@@ -101,26 +101,16 @@ fn errors_answer_what_they_are() {
         );
         assert!(error.to_string().contains(&why.to_string()), "{error}");
     }
-    fn leave<T>(end: T, how: fn(T), why: Why) {
-        if why == Why::Panicked {
-            assert!(panics(move || {
-                let _end = end;
-                quiet_panic();
-            }));
-        } else if why == Why::Closed {
-            how(end);
-        }
-    }
     let _watchdog = Watchdog::new();
     for why in [Why::Closed, Why::Dropped, Why::Panicked] {
         assert!(why.is_end());
         let (mut server, client) = simplex::<Mute>();
-        leave(client, |client| client.close(), why);
+        leave_by(client, why, |client| client.close());
         check::<RecvError>(&server.demand().now().unwrap_err(), why);
         check::<SendError<Mute>>(&server.send(Mute).now().unwrap_err(), why);
         check::<WriteError<_>>(&server.send_all([Mute]).now().unwrap_err(), why);
         let (server, mut client) = duplex::<Mute, Mute>();
-        leave(server, |server| server.finish(), why);
+        leave_by(server, why, |server| server.finish());
         check(&client.exchange(Mute).now().map(drop).unwrap_err(), why);
         check(&client.answer().now().map(drop).unwrap_err(), why);
     }

@@ -134,10 +134,7 @@ fn ways_of_a_client() -> [(&'static str, fn(Client<u8, u8>)); 4] {
         ("closes", Client::close),
         ("is dropped", drop),
         ("panics", |client| {
-            assert!(panics(move || {
-                let _client = client;
-                quiet_panic();
-            }));
+            panic_holding(client);
         }),
     ]
 }
@@ -154,10 +151,7 @@ fn ways_of_a_server() -> [(&'static str, fn(Server<u8, u8>)); 5] {
         ("finishes with an item", |server| server.finish_with(4).unwrap()),
         ("is dropped", drop),
         ("panics", |server| {
-            assert!(panics(move || {
-                let _server = server;
-                quiet_panic();
-            }));
+            panic_holding(server);
         }),
     ]
 }

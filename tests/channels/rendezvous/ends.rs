@@ -161,7 +161,7 @@ fn the_end_wakes_all_receivers() {
             // A quarter of the threads only wait for the end.
             until(|| tx.stats().waiting_receivers == MANY + MANY / 4 * 3);
             let_them_park();
-            leave(tx, why, |tx| _ = tx.close());
+            leave_by(tx, why, |tx| _ = tx.close());
             for thread in threads {
                 assert_eq!(thread.join().unwrap(), why);
             }
@@ -209,7 +209,7 @@ fn the_end_wakes_all_senders() {
             }
             until(|| rx.stats().waiting_senders == 2 * MANY);
             let_them_park();
-            leave(rx, why, |rx| _ = rx.close());
+            leave_by(rx, why, |rx| _ = rx.close());
             for thread in threads {
                 assert_eq!(thread.join().unwrap(), why);
             }
@@ -223,17 +223,6 @@ fn the_end_wakes_all_senders() {
         assert_eq!(tx.stats().waiting_senders, 0);
         drop(sends);
         census.assert_settled();
-    }
-}
-
-fn leave<E>(end: E, why: Why, close: impl FnOnce(&E)) {
-    match why {
-        Why::Closed => close(&end),
-        Why::Panicked => assert!(panics(move || {
-            let _end = end;
-            quiet_panic();
-        })),
-        _ => drop(end),
     }
 }
 

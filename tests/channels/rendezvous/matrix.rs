@@ -14,14 +14,6 @@ use handover::{RecvError, SendError, Stats, Why, rendezvous};
 type Tx = handover::Sender<Counted>;
 type Rx = handover::Receiver<Counted>;
 
-/// Panics while `all` lives.
-fn panic_holding<T>(all: T) {
-    assert!(panics(move || {
-        let _all = all;
-        quiet_panic();
-    }));
-}
-
 // ---- what each side says afterwards
 
 /// The values by number, sorted by what the sender was told of them.

@@ -14,10 +14,7 @@ fn ends_are_outputs_and_give_the_values_back() {
                 0 => drop(tx.close()),
                 1 => drop(tx),
                 _ => {
-                    assert!(panics(move || {
-                        let _tx = tx;
-                        quiet_panic();
-                    }));
+                    panic_holding(tx);
                 }
             };
             let mut choice = select((quiet.recv(), rx.recv()));
@@ -44,10 +41,7 @@ fn ends_are_outputs_and_give_the_values_back() {
             match how {
                 0 => drop(rx.close()),
                 1 => drop(rx),
-                _ => assert!(panics(move || {
-                    let _rx = rx;
-                    quiet_panic();
-                })),
+                _ => panic_holding(rx),
             }
             match ready(&mut choice) {
                 Sel3::A(_) => panic!("never"),
@@ -67,10 +61,7 @@ fn ends_are_outputs_and_give_the_values_back() {
             match how {
                 0 => server.finish(),
                 1 => drop(server),
-                _ => assert!(panics(move || {
-                    let _server = server;
-                    quiet_panic();
-                })),
+                _ => panic_holding(server),
             }
             assert!(
                 matches!(ready(&mut choice), Sel2::A(Err(error)) if error.why() == why),
@@ -85,10 +76,7 @@ fn ends_are_outputs_and_give_the_values_back() {
             match how {
                 0 => reader.close(),
                 1 => drop(reader),
-                _ => assert!(panics(move || {
-                    let _reader = reader;
-                    quiet_panic();
-                })),
+                _ => panic_holding(reader),
             }
             let Sel2::A(Err(error)) = ready(&mut choice) else { panic!("not the end") };
             assert_eq!(error.why(), why);

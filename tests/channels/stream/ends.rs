@@ -147,10 +147,7 @@ fn a_reader_that_leaves_an_infinite_iterator_is_noticed() {
                     match leave {
                         Why::Closed => reader.close(),
                         Why::Panicked => {
-                            assert!(panics(move || {
-                                let _reader = reader;
-                                quiet_panic();
-                            }));
+                            panic_holding(reader);
                         }
                         _ => drop(reader),
                     }

@@ -222,10 +222,7 @@ async fn read(how: How, mut reader: Reader<Counted>, ask: Ask) -> (Vec<Counted>,
             match ask {
                 Ask::Close => reader.close(),
                 Ask::Panic => {
-                    assert!(panics(move || {
-                        let _reader = reader;
-                        quiet_panic();
-                    }));
+                    panic_holding(reader);
                 }
                 _ => drop(reader),
             }

@@ -131,6 +131,14 @@ pub(crate) fn quiet_panic() {
     panic::resume_unwind(Box::new("on purpose"));
 }
 
+/// Panics while `held` lives, so that the panic drops it.
+pub(crate) fn panic_holding<T>(held: T) {
+    assert!(panics(move || {
+        let _held = held;
+        quiet_panic();
+    }));
+}
+
 /// Whether `f` panics.
 pub(crate) fn panics<R>(f: impl FnOnce() -> R) -> bool {
     panic::catch_unwind(AssertUnwindSafe(f)).is_err()

@@ -6,13 +6,6 @@
 use crate::support::*;
 use handover::{SendError, Why};
 
-pub(crate) fn panic_holding<T>(end: T) {
-    assert!(panics(move || {
-        let _end = end;
-        quiet_panic();
-    }));
-}
-
 /// The values that a side sent, by number, sorted by what that side was told of them.
 #[derive(Debug, Default)]
 pub(crate) struct Sent {
