@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use futures_lite::StreamExt;
 use futures_lite::future::{block_on, poll_once, zip};
 use handover::{Client, Receiver, Sender, Server, duplex, never, rendezvous, select, simplex};
 
-/// The system's allocator, and what the threads that take part asked of it (the test harness has others).
+/// The system's allocator, with counts of the requests of threads that take part (the test harness has other threads).
 struct Counting;
 
 thread_local!(static TAKES_PART: Cell<bool> = const { Cell::new(false) });
@@ -24,6 +24,8 @@ thread_local!(static TAKES_PART: Cell<bool> = const { Cell::new(false) });
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 static FREED: AtomicUsize = AtomicUsize::new(0);
 static BYTES: AtomicUsize = AtomicUsize::new(0);
+/// The number of values received so far, for the watchdog.
+static PROGRESS: AtomicUsize = AtomicUsize::new(0);
 /// Bytes asked for and not given back.
 static HELD: AtomicIsize = AtomicIsize::new(0);
 
@@ -63,7 +65,7 @@ fn count<R>(run: impl FnOnce() -> R) -> (R, [usize; 3]) {
 
 const ROUNDS: u32 = 2_000;
 
-/// A thread's first park allocates what it parks on, for all its waits. Two hot threads may come to it late.
+/// A thread's first park allocates the place on which it parks from then on. Two busy threads may park for the first time late.
 fn park_once() {
     let (_server, mut client) = simplex::<u8>();
     assert!(
@@ -71,7 +73,7 @@ fn park_once() {
     );
 }
 
-/// A scope does not wait until a thread has dropped what is local to it: not to be counted in what comes next.
+/// A scope does not wait for the destructors of a thread's locals, which must not be counted with the next part.
 fn leave_out() {
     TAKES_PART.set(false);
 }
@@ -96,6 +98,7 @@ fn between_threads(
         let mut take = |range: std::ops::Range<u32>| {
             for round in range {
                 assert_eq!(client(&mut rx), round, "{name}");
+                PROGRESS.fetch_add(1, Relaxed);
             }
         };
         park_once();
@@ -116,7 +119,7 @@ fn in_one_task() {
             }
         };
         let ask = async {
-            // The first exchange brings the wakers to their seats.
+            // The first exchange allocates the wakers.
             assert_eq!(rx.exchange(0).await.unwrap(), 1);
             let (mut sum, before) = (0, CALLS.load(Relaxed));
             for round in 0..ROUNDS {
@@ -160,7 +163,7 @@ fn given_up(is_warm: bool) {
                 assert!(tx.demand().now().is_err());
             }
         });
-        // The first time this thread makes what it parks on.
+        // This thread's first park allocates.
         assert!(!is_warm || (calls, freed) == (0, 0), "given up: {calls} allocations");
     });
 }
@@ -202,7 +205,12 @@ fn many_to_many(
             }
         }
         park_once();
-        let take = |n| (0..n).for_each(|_| assert_ne!(receive(&rx), END, "{name}"));
+        let take = |n| {
+            for _ in 0..n {
+                assert_ne!(receive(&rx), END, "{name}");
+                PROGRESS.fetch_add(1, Relaxed);
+            }
+        };
         take(ROUNDS);
         while threads > 1 && (rounds.load(Relaxed) as u32) < ROUNDS {
             take(1);
@@ -239,7 +247,7 @@ fn rendezvous_in_steady_state() {
             }
         }
     }
-    // Each thread now waits as one, now as the executor of a task.
+    // Each thread waits by turns as a thread and as the executor of a task.
     let turn = || {
         thread_local!(static TURN: Cell<bool> = const { Cell::new(false) });
         TURN.replace(!TURN.get())
@@ -265,8 +273,8 @@ fn rendezvous_in_steady_state() {
     many_to_many(
         "with timeouts",
         1,
-        |tx, n| tx.send(n).wait_timeout(Duration::from_secs(60)).is_ok(),
-        |rx| rx.recv().wait_timeout(Duration::from_secs(60)).unwrap_or(END),
+        |tx, n| tx.send(n).wait_timeout(Duration::from_secs(3600)).is_ok(),
+        |rx| rx.recv().wait_timeout(Duration::from_secs(3600)).unwrap_or(END),
     );
 }
 
@@ -304,7 +312,7 @@ fn rendezvous_in_one_task() {
     });
 }
 
-/// Ten thousand wait, and go: what is left is no more than for a few.
+/// Ten thousand operations wait and go. The channel then holds no more memory than after a few.
 fn rendezvous_after_a_burst() {
     const MANY: usize = 10_000;
     fn held<R>(burst: impl FnOnce() -> R) -> isize {
@@ -315,7 +323,7 @@ fn rendezvous_after_a_burst() {
     let (tx, rx) = rendezvous();
     let waker = std::task::Waker::noop();
     let poll = |op: &mut dyn Polled| op.is_pending(&mut Context::from_waker(waker));
-    // The first few make what is kept.
+    // The first few allocate the memory that is kept.
     let mut few = [(); 4].map(|()| rx.recv());
     assert!(few.iter_mut().all(|op| poll(op)));
     drop(few);
@@ -372,7 +380,7 @@ fn rendezvous_creation() {
     create::<()>();
     create::<u64>();
     create::<[u8; 4096]>();
-    // Nothing is left of a conversation, whoever goes first.
+    // Nothing is left of a conversation, in whichever order the ends go.
     let before = HELD.load(Relaxed);
     for receiver_first in [true, false] {
         let (tx, rx) = rendezvous();
@@ -391,7 +399,7 @@ fn rendezvous_creation() {
     assert_eq!(HELD.load(Relaxed), before);
 }
 
-/// A choice that waits with offers allocates what they share, and any other nothing.
+/// A select that waits with offers allocates the claim that these share; every other select allocates nothing.
 fn choices() {
     fn pends(op: &mut (impl Future + Unpin)) -> bool {
         Pin::new(op).poll(&mut Context::from_waker(Waker::noop())).is_pending()
@@ -452,9 +460,15 @@ fn creation() {
 fn a_message_allocates_nothing() {
     let (done, watched) = mpsc::channel::<()>();
     let watchdog = thread::spawn(move || {
-        if watched.recv_timeout(Duration::from_secs(120)) == Err(mpsc::RecvTimeoutError::Timeout) {
-            eprintln!("a conversation hangs");
-            std::process::abort();
+        let (mut idle_seconds, mut seen) = (0, 0);
+        while watched.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
+            let now = PROGRESS.load(Relaxed);
+            idle_seconds = if now == seen { idle_seconds + 1 } else { 0 };
+            seen = now;
+            if idle_seconds >= 60 {
+                eprintln!("a conversation hangs");
+                std::process::abort();
+            }
         }
     });
     TAKES_PART.set(true);
@@ -494,7 +508,7 @@ fn a_message_allocates_nothing() {
     rendezvous_in_one_task();
     rendezvous_after_a_burst();
 
-    // Nothing is left of a conversation, whoever goes first.
+    // Nothing is left of a conversation, in whichever order the ends go.
     let ((), [calls, freed, _]) = count(|| {
         for client_first in [true, false] {
             let (mut tx, mut rx) = simplex();

@@ -2,8 +2,8 @@
 //! which would report libtest's own channel.
 //!
 //! A round has a server and a client (or up to three senders and three receivers) that do random things until one side leaves; then
-//! the logs must agree: what was sent and did not come back was received, in order (between two), once. `HANDOVER_SEED=.. cargo test --test race_stress` repeats the choices of a run
-//! (not its interleaving).
+//! the logs must agree: what was sent and did not come back was received, in order (between two), once.
+//! `HANDOVER_SEED=.. cargo test --test race_stress` repeats the choices of a run (not its interleaving).
 //!
 //! ```text
 //! printf 'race:<alloc::sync::Arc<\nrace:handover::sync::real::\n' > target/tsan

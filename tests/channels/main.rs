@@ -1,0 +1,16 @@
+//! The channels as their users see them: each kind in a module of its own, by what is tried.
+//!
+//! `cases` is what must work, `cancel` what is given up, `kept` a future that is not polled again, `time` what happens at the
+//! deadline, `wakers`, `reenter` and `panics` what wakers may do, `matrix` each action of one side against each of the other,
+//! `model` random operations against a reference.
+#![cfg(not(handover_loom))]
+
+mod bounds;
+mod lockstep;
+mod produce;
+mod rendezvous;
+mod select;
+mod stream;
+mod support;
+#[cfg(target_os = "linux")]
+mod waiting;

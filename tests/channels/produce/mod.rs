@@ -1,0 +1,9 @@
+//! Routines as iterators and streams.
+
+mod generators;
+mod threads;
+
+/// The text of a panic.
+fn message(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic.downcast_ref::<&str>().copied().unwrap_or("not a text")
+}

@@ -1,0 +1,104 @@
+//! A select that is kept and not polled, or forgotten.
+
+use std::mem;
+use std::thread;
+
+use super::MOMENT;
+use crate::support::*;
+use handover::{Sel2, never, rendezvous, select};
+
+#[test]
+fn a_kept_choice_that_nobody_polls_does_not_stop_waiting_threads() {
+    let _watchdog = Watchdog::new();
+    let (tx, rx) = rendezvous();
+    let quiet = never::<u8>();
+    let mut kept = select((quiet.recv(), rx.recv()));
+    pend(&mut kept);
+    thread::scope(|scope| {
+        let receiver = scope.spawn(|| rx.recv().wait());
+        until_receivers(&tx, 2);
+        tx.send(1).wait().unwrap();
+        assert_eq!(receiver.join().unwrap(), Ok(1));
+        // Nor does it stop threads in a select.
+        let receiver = scope.spawn(|| select((rx.recv(), quiet.recv())).wait());
+        until_receivers(&tx, 2);
+        // The receiver is most likely parked by then; the test holds without that, too.
+        assert!(quiet.recv().wait_timeout(10 * MOMENT).is_err());
+        let sent = select((tx.send(2), quiet.recv())).wait();
+        assert!(matches!(sent, Sel2::A(Ok(()))));
+        assert!(matches!(receiver.join().unwrap(), Sel2::A(Ok(2))));
+    });
+    // The offers of a kept select can be taken.
+    let (back, got) = rendezvous();
+    let mut offering = select((back.send(3), quiet.recv()));
+    pend(&mut offering);
+    assert_eq!(got.recv().wait(), Ok(3));
+    // The kept select did not come for the first value, so that a waiting task is woken at once.
+    let (bell, waker) = Bell::new();
+    let mut task = select((rx.recv(), quiet.recv()));
+    assert!(poll_with(&mut task, &waker).is_pending());
+    let mut first = tx.send(4);
+    pend(&mut first);
+    assert_eq!(bell.rings(), 1);
+    drop(kept);
+    assert!(matches!(ready(&mut task), Sel2::A(Ok(4))));
+}
+
+#[test]
+fn a_forgotten_choice_gives_one_of_its_values_at_the_most() {
+    let census = Census::new();
+    let (a, b) = (rendezvous(), rendezvous());
+    let mut choice = select((a.0.send(census.make()), b.0.send(census.make())));
+    pend(&mut choice);
+    mem::forget(choice);
+    assert_eq!(b.1.recv().now().unwrap(), 1);
+    let mut recv = a.1.recv();
+    pend(&mut recv);
+    pend(&mut recv);
+    drop(recv);
+    // Other sends are not held up.
+    let mut send = a.0.send(census.make());
+    pend(&mut send);
+    assert_eq!(a.1.recv().now().unwrap(), 2);
+    ready(&mut send).unwrap();
+    drop(send);
+    drop((a, b));
+    census.assert_settled();
+}
+
+#[test]
+fn arms_borrowed_by_a_forgotten_choice_go_on_alone() {
+    let quiet = never::<u8>();
+    for way in 0..4 {
+        let (tx, rx) = rendezvous();
+        let (mut one, mut two) = (tx.send(1), tx.send(2));
+        let mut choice = select((&mut one, &mut two, quiet.recv())).biased();
+        pend(&mut choice);
+        mem::forget(choice);
+        match way {
+            0 => assert_eq!((one.reclaim(), two.reclaim()), (Some(1), Some(2))),
+            1 => {
+                pend(&mut one);
+                pend(&mut two);
+                assert_eq!((rx.recv().now(), rx.recv().now()), (Ok(1), Ok(2)));
+                ready(&mut one).unwrap();
+                ready(&mut two).unwrap();
+            }
+            2 => {
+                assert_eq!(rx.recv().now(), Ok(1));
+                assert!(rx.recv().now().is_err());
+                ready(&mut one).unwrap();
+                pend(&mut two); // the send is on its own from here
+                assert_eq!(rx.recv().now(), Ok(2));
+                ready(&mut two).unwrap();
+            }
+            _ => {
+                let mut choice = select((quiet.recv(), &mut two));
+                pend(&mut choice);
+                assert_eq!(one.reclaim(), Some(1));
+                assert_eq!(rx.recv().now(), Ok(2));
+                assert!(matches!(ready(&mut choice), Sel2::B(Ok(()))));
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! What the tests share.
+
+mod ends;
+mod operations;
+mod parties;
+mod stress;
+mod values;
+mod wakers;
+mod watchdog;
+
+pub(crate) use {ends::*, operations::*, parties::*, stress::*, values::*, wakers::*, watchdog::*};

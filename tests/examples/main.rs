@@ -1,0 +1,25 @@
+//! Runs every example as a program, and compares what it prints with what its header promises.
+#![cfg(not(handover_loom))]
+
+mod hash_tree;
+mod lines_to_async;
+mod links;
+mod programs;
+mod select_race;
+mod words;
+
+macro_rules! prints_what_its_header_says {
+    ($($name:ident)*) => {$(
+        #[test]
+        fn $name() {
+            let source = include_str!(concat!("../../examples/", stringify!($name), ".rs"));
+            assert_eq!(run(&mut example(stringify!($name))).output(), promised(source));
+        }
+    )*};
+}
+
+mod prints_what_its_header_says {
+    use crate::programs::{example, promised, run};
+
+    prints_what_its_header_says! { letters_numbers greetings delegate bridge async_to_read }
+}
