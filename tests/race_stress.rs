@@ -313,12 +313,12 @@ fn ask(mut client: Client<Value, Value>, chance: &mut Chance) -> Log {
                     break;
                 }
                 if is_taken {
-                    match receive!(client.answer(), chance) {
+                    match receive!(client.owed(), chance) {
                         Ok(value) => log.got.push(value.number()),
                         Err(true) => break,
                         Err(false) => {}
                     }
-                } else if let Ok(value) = client.answer().now() {
+                } else if let Ok(value) = client.owed().now() {
                     // Out of turn: an answer was owed still.
                     log.got.push(value.number());
                 }

@@ -10,10 +10,10 @@ use std::thread;
 
 use crate::support::*;
 use futures_core::{FusedStream, Stream as AnyStream};
+use handover::iter::{IntoValues, IntoValuesStream, Iter, Stream, Values, ValuesStream};
 use handover::{
-    Client, IntoIter, IntoStream, IntoValues, IntoValuesStream, Iter, Permit, Receiver, RecvError,
-    Rest, SendError, Sender, Server, Stats, Stream, Values, ValuesStream, WeakReceiver, WeakSender,
-    Why, WriteError, duplex, op, rendezvous, simplex,
+    Client, Permit, Receiver, RecvError, Rest, SendError, Sender, Server, Stats, WeakReceiver,
+    WeakSender, Why, WriteError, duplex, op, rendezvous, simplex,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 
@@ -29,18 +29,18 @@ type Items<T> = std::vec::IntoIter<T>;
 // Ends go where their values go; `T: Sync` is never asked for.
 assert_impl_all!(Server<Unshared, Unshared>: Send, Sync);
 assert_impl_all!(Client<Unshared, Unshared>: Send, Sync);
-assert_impl_all!(IntoIter<Unshared>: Send, Sync);
-assert_impl_all!(IntoStream<Unshared>: Send, Sync);
-assert_impl_all!(Iter<'static, Unshared>: Send);
-assert_impl_all!(Stream<'static, Unshared>: Send);
+assert_impl_all!(Iter<Client<Unshared>>: Send, Sync);
+assert_impl_all!(Stream<Client<Unshared>>: Send, Sync);
+assert_impl_all!(Iter<&'static mut Client<Unshared>>: Send);
+assert_impl_all!(Stream<&'static mut Client<Unshared>>: Send);
 assert_not_impl_any!(Server<Local>: Send, Sync);
 assert_not_impl_any!(Server<u8, Local>: Send, Sync);
 assert_not_impl_any!(Client<Local>: Send, Sync);
 assert_not_impl_any!(Client<u8, Local>: Send, Sync);
-assert_not_impl_any!(IntoIter<Local>: Send, Sync);
-assert_not_impl_any!(IntoStream<Local>: Send, Sync);
-assert_not_impl_any!(Iter<'static, Local>: Send, Sync);
-assert_not_impl_any!(Stream<'static, Local>: Send, Sync);
+assert_not_impl_any!(Iter<Client<Local>>: Send, Sync);
+assert_not_impl_any!(Stream<Client<Local>>: Send, Sync);
+assert_not_impl_any!(Iter<&'static mut Client<Local>>: Send, Sync);
+assert_not_impl_any!(Stream<&'static mut Client<Local>>: Send, Sync);
 
 // One end is one party.
 assert_not_impl_any!(Server<u8>: Clone, Copy);
@@ -51,10 +51,10 @@ assert_impl_all!(Server<Pinned, Pinned>: Unpin, UnwindSafe, RefUnwindSafe);
 assert_impl_all!(Client<Pinned, Pinned>: Unpin, UnwindSafe, RefUnwindSafe);
 assert_impl_all!(Server<RefCell<u8>, Local>: Unpin, UnwindSafe, RefUnwindSafe);
 assert_impl_all!(Client<RefCell<u8>, Local>: Unpin, UnwindSafe, RefUnwindSafe);
-assert_impl_all!(IntoIter<Pinned>: Unpin, UnwindSafe, RefUnwindSafe);
-assert_impl_all!(IntoStream<Pinned>: Unpin, UnwindSafe, RefUnwindSafe);
-assert_impl_all!(Iter<'static, Pinned>: Unpin);
-assert_impl_all!(Stream<'static, Pinned>: Unpin);
+assert_impl_all!(Iter<Client<Pinned>>: Unpin, UnwindSafe, RefUnwindSafe);
+assert_impl_all!(Stream<Client<Pinned>>: Unpin, UnwindSafe, RefUnwindSafe);
+assert_impl_all!(Iter<&'static mut Client<Pinned>>: Unpin);
+assert_impl_all!(Stream<&'static mut Client<Pinned>>: Unpin);
 
 // Operations.
 assert_impl_all!(op::Demand<'static, Unshared, Unshared>: Future<Output = Result<Unshared, RecvError>>, Send);
@@ -78,12 +78,12 @@ assert_not_impl_any!(op::Recv<'static, u8, Local>: Send);
 assert_not_impl_any!(op::Recv<'static, Local, u8>: Send);
 
 // Iterators and streams.
-assert_impl_all!(Iter<'static, Pinned>: Iterator<Item = Pinned>, std::iter::FusedIterator);
-assert_impl_all!(IntoIter<Pinned>: Iterator<Item = Pinned>, std::iter::FusedIterator);
-assert_impl_all!(Stream<'static, Pinned>: AnyStream<Item = Pinned>, FusedStream);
-assert_impl_all!(IntoStream<Pinned>: AnyStream<Item = Pinned>, FusedStream);
-assert_impl_all!(Client<Pinned>: IntoIterator<Item = Pinned, IntoIter = IntoIter<Pinned>>);
-assert_impl_all!(&'static mut Client<Pinned>: IntoIterator<Item = Pinned, IntoIter = Iter<'static, Pinned>>);
+assert_impl_all!(Iter<&'static mut Client<Pinned>>: Iterator<Item = Pinned>, std::iter::FusedIterator);
+assert_impl_all!(Iter<Client<Pinned>>: Iterator<Item = Pinned>, std::iter::FusedIterator);
+assert_impl_all!(Stream<&'static mut Client<Pinned>>: AnyStream<Item = Pinned>, FusedStream);
+assert_impl_all!(Stream<Client<Pinned>>: AnyStream<Item = Pinned>, FusedStream);
+assert_impl_all!(Client<Pinned>: IntoIterator<Item = Pinned, IntoIter = Iter<Client<Pinned>>>);
+assert_impl_all!(&'static mut Client<Pinned>: IntoIterator<Item = Pinned, IntoIter = Iter<&'static mut Client<Pinned>>>);
 
 // Errors are values like others, and `Box<dyn Error + Send + Sync>` takes them.
 assert_impl_all!(Why: Copy, Eq, std::hash::Hash, Send, Sync, Unpin, UnwindSafe, RefUnwindSafe);

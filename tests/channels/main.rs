@@ -6,6 +6,8 @@
 #![cfg(not(handover_loom))]
 
 mod bounds;
+mod expiry;
+mod interrupts;
 mod lockstep;
 mod produce;
 mod rendezvous;

@@ -257,14 +257,14 @@ fn ask_gives_up(server: By, client: By) {
         }
         Err(Some(question)) => {
             assert_eq!(number(question), 1);
-            assert_eq!(rx.answer().now().map(number).unwrap_err().why(), Why::OutOfTurn);
+            assert_eq!(rx.owed().now().map(number).unwrap_err().why(), Why::OutOfTurn);
             false
         }
         Err(None) => {
             let refused = rx.exchange(census.value(3)).now().map(number).unwrap_err();
             assert_eq!(refused.why(), Why::OutOfTurn);
             assert_eq!(refused.into_unsent().map(number), Some(3));
-            assert_eq!(run!(client, rx.answer()).map(number), Ok(2));
+            assert_eq!(run!(client, rx.owed()).map(number), Ok(2));
             true
         }
     };
@@ -436,7 +436,7 @@ fn forgotten_offer_against_drop(server: By, client: By) {
     mem::forget(ask);
     let leaving = thread::spawn(move || tx.finish());
     if client == By::Thread {
-        let last = rx.answer().now().map(number);
+        let last = rx.owed().now().map(number);
         assert!(server == By::Task || last == Ok(3));
     }
     drop(rx);
@@ -466,7 +466,7 @@ fn now_against_now(server: By, client: By) {
         Ok(_) => assert!(is_sent),
         Err(Some(_)) => assert!(!is_taken && !is_sent, "both have the question"),
         Err(None) => {
-            let late = rx.answer().now();
+            let late = rx.owed().now();
             assert_eq!(is_sent, late.is_ok());
         }
     }

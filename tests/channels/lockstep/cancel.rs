@@ -128,7 +128,7 @@ fn a_dropped_ask_that_was_not_taken_is_withdrawn() {
     drop(ask);
     census.assert_alive(0);
     pend(&mut server.demand());
-    assert_eq!(ready(&mut client.answer()).unwrap_err().why(), Why::OutOfTurn);
+    assert_eq!(ready(&mut client.owed()).unwrap_err().why(), Why::OutOfTurn);
     let mut ask = client.exchange(census.make());
     pend(&mut ask);
     assert_eq!(ready(&mut server.demand()).unwrap().id, 1);
@@ -157,13 +157,13 @@ fn a_dropped_ask_that_was_taken_is_owed_an_answer() {
             assert_eq!((error.why(), error.into_unsent()), (Why::OutOfTurn, Some('b')));
         }
         if !answered {
-            let mut answer = client.answer();
+            let mut answer = client.owed();
             pend(&mut answer);
             pend(&mut exchange);
             drop(answer);
         }
-        assert_eq!(ready(&mut client.answer()).unwrap().id, 0);
-        assert_eq!(ready(&mut client.answer()).unwrap_err().why(), Why::OutOfTurn);
+        assert_eq!(ready(&mut client.owed()).unwrap().id, 0);
+        assert_eq!(ready(&mut client.owed()).unwrap_err().why(), Why::OutOfTurn);
         assert_eq!(client.end(), None);
         let mut ask = client.exchange('c');
         pend(&mut ask);
@@ -223,12 +223,12 @@ fn an_operation_that_was_never_polled_does_nothing() {
     let census = Census::new();
     let (mut server, mut client) = duplex::<Counted, Counted>();
     drop(client.exchange(census.make()));
-    drop(client.answer());
+    drop(client.owed());
     drop(server.demand());
     drop(server.exchange(census.make()));
     census.assert_settled();
     pend(&mut server.demand());
-    assert_eq!(ready(&mut client.answer()).unwrap_err().why(), Why::OutOfTurn);
+    assert_eq!(ready(&mut client.owed()).unwrap_err().why(), Why::OutOfTurn);
 
     let (mut server, mut client) = simplex::<Counted>();
     drop(client.recv());
@@ -291,7 +291,7 @@ fn the_last_item_of_a_finish_with_answers_each_kind_of_receive() {
     assert_eq!(client.end(), None);
     let error = ready(&mut client.exchange(9)).unwrap_err();
     assert_eq!((error.why(), error.into_unsent()), (Why::Closed, Some(9)));
-    assert_eq!(left().answer().now(), Ok(1));
+    assert_eq!(left().owed().now(), Ok(1));
     assert_eq!(left().exchange(9).now().unwrap(), 1);
     assert_eq!(left().exchange(9).wait_deadline(past()).unwrap(), 1);
 

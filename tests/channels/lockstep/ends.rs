@@ -277,11 +277,11 @@ fn after_the_end_a_client_says_the_same_for_ever_and_gives_back_the_value() {
             send(client.exchange(5).wait_deadline(Instant::now()));
             send(client.exchange(5).now());
             let recv = |result: Result<u8, RecvError>| assert_eq!(result.unwrap_err().why(), why);
-            recv(ready(&mut client.answer()));
-            recv(client.answer().wait());
-            recv(client.answer().wait_timeout(soon));
-            recv(client.answer().wait_deadline(Instant::now()));
-            recv(client.answer().now());
+            recv(ready(&mut client.owed()));
+            recv(client.owed().wait());
+            recv(client.owed().wait_timeout(soon));
+            recv(client.owed().wait_deadline(Instant::now()));
+            recv(client.owed().now());
         }
     }
 }

@@ -258,7 +258,7 @@ fn timeouts_race_delivery_both_ways() {
                     let answer = match result {
                         Err(true) => continue,
                         Err(false) => loop {
-                            match client.answer().wait_timeout(wait) {
+                            match client.owed().wait_timeout(wait) {
                                 Err(error) => assert!(error.is_timed_out()),
                                 Ok(answer) => break answer,
                             }

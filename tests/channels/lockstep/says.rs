@@ -46,8 +46,8 @@ fn a_finished_operation_that_is_polled_again_panics_with_its_name() {
     server.finish();
     let mut recv = client.recv();
     ready(&mut recv).unwrap_err();
-    assert!(panic_text(|| poll_once(&mut recv)).contains("`Client::recv or Client::answer`"));
-    assert!(panic_text(|| recv.wait()).contains("`Client::recv or Client::answer`"));
+    assert!(panic_text(|| poll_once(&mut recv)).contains("`Client::recv or Client::owed`"));
+    assert!(panic_text(|| recv.wait()).contains("`Client::recv or Client::owed`"));
     // The channel is whole after all these panics.
     assert_eq!(client.recv().wait().unwrap_err().why(), Why::Closed);
 }
@@ -112,10 +112,10 @@ fn errors_answer_what_they_are() {
         let (server, mut client) = duplex::<Mute, Mute>();
         leave_by(server, why, |server| server.finish());
         check(&client.exchange(Mute).now().map(drop).unwrap_err(), why);
-        check(&client.answer().now().map(drop).unwrap_err(), why);
+        check(&client.owed().now().map(drop).unwrap_err(), why);
     }
     let (mut server, mut client) = duplex::<Mute, Mute>();
-    check(&client.answer().now().map(drop).unwrap_err(), Why::OutOfTurn);
+    check(&client.owed().now().map(drop).unwrap_err(), Why::OutOfTurn);
     check(&client.exchange(Mute).now().map(drop).unwrap_err(), Why::NotReady);
     check(&client.exchange(Mute).wait_deadline(past()).map(drop).unwrap_err(), Why::TimedOut);
     check(&server.demand().wait_deadline(past()).map(drop).unwrap_err(), Why::TimedOut);
@@ -137,7 +137,7 @@ fn ends_and_operations_speak_without_their_values_doing_so() {
     speaks(&server.demand());
     speaks(&server.exchange(Mute));
     speaks(&client.exchange(Mute));
-    speaks(&client.answer());
+    speaks(&client.owed());
     let (mut server, mut client) = simplex::<Mute>();
     speaks(&server.send_all([Mute]));
     speaks(&client.recv());

@@ -301,7 +301,7 @@ fn each_wait_of_a_thread_is_told_of_the_peers_end_in_either_order() {
             pend(&mut ask);
             if owed {
                 mem::forget(ask);
-                let answer = client.answer();
+                let answer = client.owed();
                 let error = met(answer, server, |a| a.wait().unwrap_err(), taken, before);
                 assert_eq!(error.why(), end);
             } else {

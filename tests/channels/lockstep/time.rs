@@ -63,7 +63,7 @@ fn now_tells_each_state_of_a_server() {
 fn now_tells_each_state_of_a_client() {
     let _watchdog = Watchdog::new();
     let (mut server, mut client) = duplex::<u8, u8>();
-    assert_eq!(client.answer().now().unwrap_err().why(), Why::OutOfTurn);
+    assert_eq!(client.owed().now().unwrap_err().why(), Why::OutOfTurn);
     let error = client.exchange(1).now().unwrap_err();
     assert_eq!((error.why(), error.into_unsent()), (Why::NotReady, Some(1)));
     pend(&mut server.demand());
@@ -73,13 +73,13 @@ fn now_tells_each_state_of_a_client() {
     assert_eq!(server.demand().now(), Ok(2));
     let error = ask.now().unwrap_err();
     assert_eq!((error.why(), error.into_unsent()), (Why::NotReady, None));
-    assert!(client.answer().now().unwrap_err().is_not_ready());
+    assert!(client.owed().now().unwrap_err().is_not_ready());
     // The demand was answered.
     pend(&mut server.exchange(3));
-    assert!(client.answer().now().unwrap_err().is_not_ready()); // that one was withdrawn
+    assert!(client.owed().now().unwrap_err().is_not_ready()); // that one was withdrawn
     let mut exchange = server.exchange(4);
     pend(&mut exchange);
-    assert_eq!(client.answer().now(), Ok(4));
+    assert_eq!(client.owed().now(), Ok(4));
     let mut ask = client.exchange(5);
     pend(&mut ask);
     assert_eq!(ready(&mut exchange).unwrap(), 5);
@@ -90,7 +90,7 @@ fn now_tells_each_state_of_a_client() {
     drop(exchange);
     server.finish();
     assert_eq!(client.exchange(7).now().unwrap_err().into_unsent(), Some(7));
-    assert_eq!(client.answer().now().unwrap_err().why(), Why::Closed);
+    assert_eq!(client.owed().now().unwrap_err().why(), Why::Closed);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn an_operation_that_can_be_done_is_done_although_its_deadline_is_past() {
     drop(ask);
     let mut exchange = server.exchange(4);
     pend(&mut exchange);
-    assert_eq!(client.answer().wait_deadline(past()), Ok(4));
+    assert_eq!(client.owed().wait_deadline(past()), Ok(4));
 }
 
 #[test]
@@ -157,12 +157,12 @@ fn every_operation_times_out_and_says_what_was_taken() {
         assert_eq!(server.demand().now(), Ok(3));
         let error = ask.wait_deadline(time()).unwrap_err();
         assert_eq!((error.why(), error.into_unsent()), (Why::TimedOut, None));
-        assert!(client.answer().wait_deadline(time()).unwrap_err().is_timed_out());
+        assert!(client.owed().wait_deadline(time()).unwrap_err().is_timed_out());
         let error = server.exchange(4).wait_deadline(time()).unwrap_err();
         assert_eq!((error.why(), error.into_unsent()), (Why::TimedOut, Some(4)));
         let mut exchange = server.exchange(5);
         pend(&mut exchange);
-        assert_eq!(client.answer().wait(), Ok(5));
+        assert_eq!(client.owed().wait(), Ok(5));
         let error = exchange.wait_deadline(time()).unwrap_err();
         assert_eq!((error.why(), error.into_unsent()), (Why::TimedOut, None));
         assert_eq!(client.end(), None);

@@ -26,7 +26,7 @@ fn end_is_told_only_once_a_call_has_told_it() {
     assert_eq!(items.end(), Some(Why::Dropped));
 
     let (_server, mut client) = duplex::<(), ()>();
-    assert!(client.answer().now().is_err());
+    assert!(client.owed().now().is_err());
     assert!(client.exchange(()).now().is_err());
     assert_eq!(client.end(), None); // neither was the end
 }
@@ -45,20 +45,20 @@ fn a_call_out_of_turn_says_so() {
     let _watchdog = Watchdog::new();
     let (mut server, mut client) = simplex::<u8>();
     // A plain demand may be waited for by `answer`, too; every other second request is out of turn.
-    assert_eq!(client.answer().wait().unwrap_err().why(), Why::OutOfTurn);
+    assert_eq!(client.owed().wait().unwrap_err().why(), Why::OutOfTurn);
     pend(&mut client.recv());
     let error = client.exchange(()).wait().unwrap_err();
     assert_eq!((error.why(), error.into_unsent()), (Why::OutOfTurn, Some(())));
-    pend(&mut client.answer());
+    pend(&mut client.owed());
     assert_eq!(server.demand().wait(), Ok(()));
     for _ in 0..2 {
         assert_eq!(server.demand().wait().unwrap_err().why(), Why::OutOfTurn);
         assert_eq!(ready(&mut server.demand()).unwrap_err().why(), Why::OutOfTurn);
     }
-    pend(&mut client.answer());
+    pend(&mut client.owed());
     server.finish_with(3).unwrap();
-    assert_eq!(client.answer().wait(), Ok(3));
-    assert_eq!(client.answer().wait().unwrap_err().why(), Why::Closed); // the end, not out of turn
+    assert_eq!(client.owed().wait(), Ok(3));
+    assert_eq!(client.owed().wait().unwrap_err().why(), Why::Closed); // the end, not out of turn
 }
 
 #[test]
@@ -72,8 +72,8 @@ fn an_owed_answer_comes_before_the_end() {
     server.finish_with(2).unwrap();
     let error = client.exchange(3).wait().unwrap_err();
     assert_eq!((error.why(), error.into_unsent()), (Why::OutOfTurn, Some(3)));
-    assert_eq!(client.answer().wait(), Ok(2));
-    assert_eq!(client.answer().wait().unwrap_err().why(), Why::Closed);
+    assert_eq!(client.owed().wait(), Ok(2));
+    assert_eq!(client.owed().wait().unwrap_err().why(), Why::Closed);
     assert_eq!(client.exchange(3).wait().unwrap_err().why(), Why::Closed);
 }
 
@@ -89,7 +89,7 @@ fn an_answer_that_never_comes_is_the_end() {
     // An owed answer that never comes is the end, for each operation.
     let error = client.exchange(2).wait().unwrap_err();
     assert_eq!((error.why(), error.into_unsent()), (Why::Dropped, Some(2)));
-    assert_eq!(client.answer().wait().unwrap_err().why(), Why::Dropped);
+    assert_eq!(client.owed().wait().unwrap_err().why(), Why::Dropped);
 }
 
 #[test]

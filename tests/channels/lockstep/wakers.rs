@@ -115,7 +115,7 @@ fn each_wait_of_a_client(test: impl Fn(&str, &dyn Fn(&Waker, &dyn Fn(Server<u8, 
         pend(&mut ask);
         assert_eq!(server.demand().now(), Ok(1));
         drop(ask);
-        let mut answer = client.answer();
+        let mut answer = client.owed();
         pend_with(&mut answer, waker);
         then(server);
         assert!(poll_with(&mut answer, waker).is_ready());
@@ -229,7 +229,7 @@ fn nobody_is_woken_after_a_withdrawal() {
     pend_with(&mut ask, &waker);
     assert_eq!(server.demand().now(), Ok(2));
     assert_eq!(ask.reclaim(), None);
-    pend_with(&mut client.answer(), &waker);
+    pend_with(&mut client.owed(), &waker);
     server.finish_with(1).unwrap();
     assert_eq!(bell.rings(), 0, "by the answer");
 

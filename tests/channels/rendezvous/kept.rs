@@ -56,12 +56,38 @@ fn a_task_behind_a_kept_one_is_woken_by_the_next_operation_or_the_drop() {
     // So does the drop of the kept receive.
     let mut waiting = rx.recv();
     assert!(poll_with(&mut waiting, &waker).is_pending());
+    drop(kept);
+    assert_eq!(bell.rings(), 0, "there is no offer");
+    // A kept receive that has delayed an offer is passed over from then on.
+    let mut kept = rx.recv();
+    pend(&mut kept);
     let mut third = tx.send(3);
     pend(&mut third);
-    assert_eq!(bell.rings(), 0);
+    assert_eq!(bell.rings(), 1, "`waiting` came first");
+    assert_eq!(ready(&mut waiting), Ok(3));
+    let mut fourth = tx.send(4);
+    pend(&mut fourth); // It is left to the kept one.
+    drop(fourth);
+    let (bell, waker) = Bell::new();
+    let mut waiting = rx.recv();
+    assert!(poll_with(&mut waiting, &waker).is_pending());
+    let mut fifth = tx.send(5);
+    pend(&mut fifth);
+    assert_eq!(bell.rings(), 1, "the kept one is passed over");
+    assert_eq!(ready(&mut waiting), Ok(5));
+    // The drop of a kept one passes its offer on, too.
+    drop(kept);
+    let mut kept = rx.recv();
+    pend(&mut kept);
+    let (bell, waker) = Bell::new();
+    let mut waiting = rx.recv();
+    assert!(poll_with(&mut waiting, &waker).is_pending());
+    let mut sixth = tx.send(6);
+    pend(&mut sixth);
+    assert_eq!(bell.rings(), 0, "the offer is the kept one's");
     drop(kept);
     assert_eq!(bell.rings(), 1);
-    assert_eq!(ready(&mut waiting), Ok(3));
+    assert_eq!(ready(&mut waiting), Ok(6));
 }
 
 #[test]

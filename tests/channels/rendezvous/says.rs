@@ -36,10 +36,10 @@ fn all_types_say_what_they_are() {
         (format!("{:?}", tx.send_all([mute()])), "send_all"),
         (format!("{:?}", tx.reserve()), "reserve"),
         (format!("{:?}", rx.closed()), "closed"),
-        (format!("{:?}", rx.iter()), "Values"),
-        (format!("{:?}", rx.stream()), "ValuesStream"),
-        (format!("{:?}", rx.clone().into_iter()), "IntoValues"),
-        (format!("{:?}", rx.clone().into_stream()), "IntoValuesStream"),
+        (format!("{:?}", rx.iter()), "Iter"),
+        (format!("{:?}", rx.stream()), "Stream"),
+        (format!("{:?}", rx.clone().into_iter()), "Iter"),
+        (format!("{:?}", rx.clone().into_stream()), "Stream"),
     ] {
         assert!(text.contains(name), "{name} in {text}");
     }

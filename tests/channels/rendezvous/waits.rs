@@ -14,7 +14,7 @@ pub(crate) enum Waits<'a> {
     SendAll(op::SendEach<'a, std::vec::IntoIter<Counted>>),
     Reserve(op::Reserve<'a, Counted>),
     Recv(op::Take<'a, Counted>),
-    Stream(handover::ValuesStream<'a, Counted>),
+    Stream(handover::iter::ValuesStream<'a, Counted>),
     Closed(op::Closed<'a, Counted>),
 }
 

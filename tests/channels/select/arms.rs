@@ -140,7 +140,7 @@ fn ask_and_answer() {
                 let mut ask = client.exchange(3);
                 match (poll_once(&mut ask), ask.reclaim()) {
                     (Poll::Ready(answer), None) => assert_eq!(answer.unwrap(), 30),
-                    (Poll::Pending, None) => assert_eq!(choose!(way, client.answer()), Ok(30)),
+                    (Poll::Pending, None) => assert_eq!(choose!(way, client.owed()), Ok(30)),
                     (_, back) => {
                         assert_eq!(back, Some(3));
                         assert_eq!(choose!(way, client.exchange(3)).unwrap(), 30);

@@ -320,7 +320,7 @@ fn a_send_in_lockstep_that_was_taken_is_delivered_though_another_arm_won() {
     assert_eq!(ask.reclaim(), None);
     assert!(client.exchange(2).now().unwrap_err().unsent() == Some(&2));
     server.finish_with(3).unwrap();
-    assert_eq!(client.answer().now(), Ok(3));
+    assert_eq!(client.owed().now(), Ok(3));
 }
 
 #[test]

@@ -544,7 +544,15 @@ impl World {
         }
         let is_recv = |arm: &Arm| matches!(arm, Arm::Recv { .. });
         let takers: Vec<_> = here().filter(|(_, arm)| is_recv(arm)).map(|(uid, _)| uid).collect();
-        let givers: Vec<_> = here().filter(|(_, arm)| !is_recv(arm)).map(|(uid, _)| uid).collect();
+        // A party of which a receive belongs to a permit is granted none meanwhile.
+        let is_bound = |uid: usize| {
+            let mut receives = arms().filter(|(of, arm)| *of == uid && is_recv(arm));
+            receives.any(|(_, arm)| self.permits.iter().any(|(at, _)| *at == arm.channel()))
+        };
+        let is_giver = |(uid, arm): &(usize, &Arm)| {
+            !is_recv(arm) && !(matches!(arm, Arm::Reserve { .. }) && is_bound(*uid))
+        };
+        let givers: Vec<_> = here().filter(is_giver).map(|(uid, _)| uid).collect();
         let permits = self.permits.iter().filter(|(at, _)| *at == ch).count();
         let are_others = givers.iter().all(|giver| !takers.contains(giver));
         if permits == 0 {

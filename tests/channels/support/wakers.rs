@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures_core::Stream;
-use handover::IntoStream;
+use handover::Client;
 
 /// A waker that counts how often it was woken.
 #[derive(Debug, Default)]
@@ -186,6 +186,9 @@ pub(crate) fn pend_with<F: Future + Unpin>(future: &mut F, waker: &Waker) {
 }
 
 /// Polls a stream once for its next item.
-pub(crate) fn next_with<T>(stream: &mut IntoStream<T>, waker: &Waker) -> Poll<Option<T>> {
+pub(crate) fn next_with<T>(
+    stream: &mut handover::iter::Stream<Client<T>>,
+    waker: &Waker,
+) -> Poll<Option<T>> {
     Pin::new(stream).poll_next(&mut Context::from_waker(waker))
 }

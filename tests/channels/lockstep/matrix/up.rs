@@ -89,7 +89,7 @@ async fn ask(
                     assert!(error.why() == Why::OutOfTurn || error.is_end(), "{error:?}");
                     assert_eq!(error.into_unsent().unwrap().id, id);
                     sent.back.push(id);
-                    match how.run(client.answer()).await {
+                    match how.run(client.owed()).await {
                         Ok(answer) => got.items.push(answer.id),
                         Err(error) => sent.end = Some(error.why()),
                     }
@@ -105,7 +105,7 @@ async fn ask(
             };
             note(&mut sent, id, result);
             if sent.taken == [id] && got.items.is_empty() && sent.end.is_none() {
-                match how.run(client.answer()).await {
+                match how.run(client.owed()).await {
                     Ok(answer) => got.items.push(answer.id),
                     Err(error) => sent.end = Some(error.why()),
                 }

@@ -109,7 +109,7 @@ impl Kind for Duplex {
         Some(up.number)
     }
     fn recv(client: &mut Client<Value, Value>) -> op::Recv<'_, Value, Value> {
-        client.answer()
+        client.owed()
     }
     fn poll_next(
         _: &mut Client<Value, Value>,
@@ -246,7 +246,7 @@ async fn client<K: Kind>(desk: Rc<Desk>, mut client: Client<Value, K::Up>) {
         let (command, mut values) = desk.next().await;
         let leave = match command {
             Command::Recv => drive!(&desk, K::recv(&mut client), received),
-            Command::Answer => drive!(&desk, client.answer(), received),
+            Command::Answer => drive!(&desk, client.owed(), received),
             Command::Ask => {
                 let up = K::up(values.pop().unwrap());
                 let show = |result: Result<Value, SendError<K::Up>>| match result {

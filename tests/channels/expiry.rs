@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use futures_core::Stream;
 use handover::{Sel2, Why, generate, never, rendezvous, select};
 
+use crate::support::watch::watched;
 use crate::support::{
     Bell, Hook, Moment, Stress, dither, panics, pend, poll_once, poll_with, quiet_panic,
 };
-use crate::watch::watched;
 
 // ---- a send whose value was taken between the last look and the end of its time
 

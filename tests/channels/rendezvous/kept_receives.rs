@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use futures_core::Stream;
 use handover::{Receiver, Sel2, Sender, never, rendezvous, select};
 
+use crate::support::watch::watched;
 use crate::support::{Bell, pend, poll_once, poll_with, ready};
-use crate::watch::watched;
 
 /// A future or stream that was polled once, and is kept.
 type Kept<'a> = Box<dyn FnMut(&Waker) -> Poll<Option<u64>> + 'a>;

@@ -7,8 +7,8 @@ use std::thread;
 
 use handover::{Receiver, Sel2, Sender, rendezvous, select};
 
+use crate::support::watch::{Progress, watched};
 use crate::support::{Bell, pend, poll_once, poll_with, ready};
-use crate::watch::{Progress, watched};
 
 type Ends = (Sender<u64>, Receiver<u64>);
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use handover::{never, rendezvous, select};
 
+use crate::support::watch::watched;
 use crate::support::{Hook, Moment, panics, poll_once, poll_with};
-use crate::watch::watched;
 
 const FEW: usize = 1_000;
 const MORE: usize = 32;

@@ -24,8 +24,8 @@ use handover::{
     simplex, stream,
 };
 
+use crate::support::watch::watched;
 use crate::support::{Hook, Moment, poll_once, poll_with};
-use crate::watch::watched;
 
 /// The calls of user code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use handover::{Receiver, Sender, rendezvous, select};
 
 use crate::support::poll_with;
-use crate::watch::watched;
+use crate::support::watch::watched;
 
 /// How long a thread is watched.
 const QUIET: Duration = Duration::from_millis(300);
