@@ -72,7 +72,8 @@ pub(crate) fn all() -> Vec<Growth> {
         counted: "tasks",
         unit: "ns",
         numbers: TASKS,
-        limit: 3.0,
+        // Level lines come to at most 1.2 even on a busy machine; a walk over all waiters for each item comes to over 2.
+        limit: 2.0,
         least: least_of_parties,
         programs: programs(),
     };
@@ -81,6 +82,7 @@ pub(crate) fn all() -> Vec<Growth> {
         title: "an item, many threads on one channel",
         counted: "threads",
         numbers: THREADS,
+        limit: 3.0,
         programs: programs(),
         ..tasks
     };
