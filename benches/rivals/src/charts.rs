@@ -81,6 +81,7 @@ pub(crate) fn draw(results: &Results, into: &Path) -> Result<Vec<String>, Box<dy
     Ok(drawn)
 }
 
+/// Text of so many units; plotters writes it as a font of 1 / 1.24 as many pixels.
 fn text(size: u32) -> TextStyle<'static> {
     ("sans-serif", size).into_font().color(&TEXT)
 }
@@ -101,17 +102,17 @@ fn bars(chart: &BarChart, rows: &[&RowResult], file: &Path) -> Drawn {
         programs.iter().map(|programs| HEADING + BAR * programs.len() as u32).collect();
     let height = TOP + panels.iter().sum::<u32>() + 8;
     let root = SVGBackend::new(file, (WIDTH, height)).into_drawing_area();
-    root.draw(&Text::new(chart.title, (4, 6), heading(16)))?;
+    root.draw(&Text::new(chart.title, (4, 6), heading(19)))?;
     let unit = &rows[0].measures[chart.measure].unit;
     let subtitle = format!("{unit}; logarithmic scale; less is better; orange: handover");
-    root.draw(&Text::new(subtitle, (4, 27), text(13)))?;
+    root.draw(&Text::new(subtitle, (4, 27), text(16)))?;
 
     let mut rest = root.split_vertically(TOP).1;
     for ((row, programs), height) in rows.iter().zip(programs).zip(panels) {
         let (panel, below) = rest.split_vertically(height);
         rest = below;
         let title = row.title.split(';').next().unwrap_or_default().replace('`', "");
-        panel.draw(&Text::new(title, (4, 10), heading(13)))?;
+        panel.draw(&Text::new(title, (4, 10), heading(16)))?;
         bar_panel(&panel, &programs, low..high)?;
     }
     root.present()?;
@@ -140,8 +141,8 @@ fn bar_panel(
         .margin_left(NAMES)
         .margin_right(FIGURES)
         .build_cartesian_2d(range.log_scale(), programs.len() as f64..0.0)?;
-    let right = text(13).pos(Pos::new(HPos::Right, VPos::Center));
-    let left = text(13).pos(Pos::new(HPos::Left, VPos::Center));
+    let right = text(16).pos(Pos::new(HPos::Right, VPos::Center));
+    let left = text(16).pos(Pos::new(HPos::Left, VPos::Center));
     for (at, &(name, kind, value)) in programs.iter().enumerate() {
         let (top, middle, bottom) = (at as f64 + 0.1, at as f64 + 0.5, at as f64 + 0.9);
         let style = match kind {
@@ -170,12 +171,12 @@ fn lines(growth: &GrowthResult, file: &Path) -> Drawn {
     let (first, last) = (numbers[0], numbers[numbers.len() - 1]);
 
     let root = SVGBackend::new(file, (WIDTH, 360)).into_drawing_area();
-    root.draw(&Text::new(growth.title.replace('`', ""), (4, 6), heading(16)))?;
+    root.draw(&Text::new(growth.title.replace('`', ""), (4, 6), heading(19)))?;
     let subtitle = format!(
         "{} by the number of {}; logarithmic scales; less is better, level is good",
         growth.unit, growth.counted
     );
-    root.draw(&Text::new(subtitle, (4, 27), text(13)))?;
+    root.draw(&Text::new(subtitle, (4, 27), text(16)))?;
     let (plot, legend) = root.split_vertically(TOP).1.split_horizontally(WIDTH - 200);
 
     let mut chart = ChartBuilder::on(&plot)
@@ -191,7 +192,7 @@ fn lines(growth: &GrowthResult, file: &Path) -> Drawn {
         .light_line_style(TRANSPARENT)
         .bold_line_style(TEXT.mix(0.3))
         .axis_style(TEXT)
-        .label_style(text(13))
+        .label_style(text(16))
         .x_label_formatter(&|number| figure(*number))
         .y_label_formatter(&|value| figure(*value))
         .draw()?;
@@ -209,7 +210,7 @@ fn lines(growth: &GrowthResult, file: &Path) -> Drawn {
             .draw_series(points.into_iter().map(|point| Circle::new(point, 3, colour.filled())))?;
         let y = 24 + 22 * at as i32;
         legend.draw(&PathElement::new([(8, y), (30, y)], style))?;
-        let left = text(13).pos(Pos::new(HPos::Left, VPos::Center));
+        let left = text(16).pos(Pos::new(HPos::Left, VPos::Center));
         legend.draw(&Text::new(line.name.clone(), (38, y), left))?;
     }
     root.present()?;
