@@ -245,10 +245,10 @@ fn count(number: usize) -> io::Result<Counts> {
     let (few, many) = (start(FEW)?, start(MANY)?);
     let collected = |child: std::process::Child| {
         let output = child.wait_with_output()?;
-        let told = String::from_utf8_lossy(&output.stderr);
-        let counts = told.lines().find_map(|line| parse(line.split_once("Collected : ")?.1));
+        let output_text = String::from_utf8_lossy(&output.stderr);
+        let counts = output_text.lines().find_map(|line| parse(line.split_once("Collected : ")?.1));
         let counts = counts.filter(|_| output.status.success());
-        counts.ok_or_else(|| io::Error::other(format!("{}: {told}", path(number).0)))
+        counts.ok_or_else(|| io::Error::other(format!("{}: {output_text}", path(number).0)))
     };
     let (few, many) = (collected(few)?, collected(many)?);
     Ok([0, 1].map(|of| (many[of] - few[of]) / (MANY - FEW) as f64))
@@ -258,14 +258,14 @@ const TARGET: &str = "target";
 
 /// The versions that the counts depend on, besides the code.
 fn toolchain() -> [(&'static str, String); 3] {
-    let told = |program: &str, argument: &str| {
+    let output_of = |program: &str, argument: &str| {
         let output = Command::new(program).arg(argument).output().ok();
         output.map_or_else(String::new, |output| String::from_utf8_lossy(&output.stdout).into())
     };
-    let rustc = told(&env::var("RUSTC").unwrap_or_else(|_| "rustc".to_string()), "-vV");
+    let rustc = output_of(&env::var("RUSTC").unwrap_or_else(|_| "rustc".to_string()), "-vV");
     let field =
         |name: &str| rustc.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("unknown");
-    let libc = told("ldd", "--version");
+    let libc = output_of("ldd", "--version");
     let libc =
         libc.lines().next().and_then(|line| line.split(' ').next_back()).unwrap_or("unknown");
     [

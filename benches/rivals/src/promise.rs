@@ -100,14 +100,14 @@ impl Trials {
 fn is_early_on_a_thread(
     (mut sender, mut receiver): (impl BlockingSend, impl BlockingRecv),
 ) -> bool {
-    let (tell, told) = mpsc::channel();
+    let (results, result) = mpsc::channel();
     thread::scope(|scope| {
         // The sender is returned, so that it lives until the value has been received.
         let sending = scope.spawn(move || {
-            tell.send(sender.send_item(VALUE)).expect("a listener");
+            results.send(sender.send_item(VALUE)).expect("a listener");
             sender
         });
-        let is_early = told.recv_timeout(GRACE).is_ok_and(|is_ok| is_ok);
+        let is_early = result.recv_timeout(GRACE).is_ok_and(|is_ok| is_ok);
         assert_eq!(receiver.recv_item(), Some(VALUE), "the value");
         // A lockstep send returns at the next demand or at the end of the channel.
         drop(receiver);
