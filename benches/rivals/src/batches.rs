@@ -12,10 +12,14 @@ use crate::table::Table;
 
 const BATCH: usize = 256;
 const ROW: &str = "batches";
+const LARGE: &str = "large-batches";
 
 pub(crate) fn add_to(table: &mut Table) {
     table.add(ROW, "handover stream, ahead(256)", |n| ahead(n, BATCH).each(n));
-    table.add(ROW, "handover stream, ahead(4096)", |n| ahead(n, 4096).each(n));
+    table.add(LARGE, "handover stream, ahead(4096)", |n| ahead(n, 4096).each(n));
+    table.add(LARGE, "rtrb(512), chunks of 256, spins", |n| {
+        halves(n, RingBuffer::new(2 * BATCH), write_chunks, read_chunks).each(n)
+    });
     table.add(ROW, "handover stream, read_into(256)", |n| {
         halves(n, stream(), write, |mut reader, check| {
             let mut batch = Vec::new();

@@ -212,6 +212,11 @@ impl Table {
                 Threads,
                 "batches of 256, thread to thread; an item",
             )),
+            in_both_profiles(timed(
+                "large-batches",
+                Threads,
+                "batches of 4096, thread to thread, beside a ring; an item",
+            )),
         ];
         rows.extend(WORKS.map(|(id, title, _)| timed(id, Threads, title)));
         rows.push(Row {
