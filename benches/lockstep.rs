@@ -1,8 +1,8 @@
-//! What an item costs in lockstep, beside the bare cache line that two threads pass to and fro.
+//! The cost of an item in lockstep, beside a bare cache line that two threads pass to each other.
 //!
-//! `cargo bench --bench lockstep`. The parties of one channel are set up once, then a sample runs many items.
+//! `cargo bench --bench lockstep`. A sample sets up a channel once and passes many items.
 
-#![allow(missing_docs)] // what the macros of criterion make is public
+#![allow(missing_docs)] // criterion's macros make public functions
 
 use std::hint::{black_box, spin_loop};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,7 +41,7 @@ const fn expected(n: u64) -> u64 {
     n * n.saturating_sub(1) / 2
 }
 
-/// Times `n` items between two threads: `serve` runs on another one, and is told how many.
+/// Times `n` items between two threads: `serve` runs on a second thread, `consume` on this one.
 fn timed(
     n: u64,
     serve: impl FnOnce(Server<u64>) + Send,
@@ -58,7 +58,7 @@ fn timed(
     })
 }
 
-/// The last send waits for a demand that does not come: the client closes.
+/// Checks the last send, which waits for another demand until the client closes.
 fn last(result: Result<(), handover::SendError<u64>>) {
     result.unwrap_or_else(|error| assert!(error.is_end() && error.unsent().is_none()));
 }

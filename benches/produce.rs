@@ -1,8 +1,8 @@
-//! What an item costs from a routine: driven by its consumer, or on a thread.
+//! The cost of an item from a routine that its consumer drives, and from a routine on a thread.
 //!
 //! `cargo bench --bench produce`.
 
-#![allow(missing_docs)] // what the macros of criterion make is public
+#![allow(missing_docs)] // criterion's macros make public functions
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
-//! What an item costs from many senders to many receivers, and what a choice costs.
+//! The cost of an item from many senders to many receivers, and the cost of a select.
 //!
-//! `cargo bench --bench rendezvous`. Compare it with other crates in one run by `benches/rivals`.
+//! `cargo bench --bench rendezvous`. `benches/rivals` compares it with other crates.
 
-#![allow(missing_docs)] // what the macros of criterion make is public
+#![allow(missing_docs)] // criterion's macros make public functions
 
 use std::hint::black_box;
 use std::thread;
@@ -16,7 +16,7 @@ const fn expected(n: u64) -> u64 {
     n * n.saturating_sub(1) / 2
 }
 
-/// The part of the numbers below `n` that is this sender's, of so many.
+/// The numbers below `n` that one of so many senders sends.
 fn part(n: u64, sender: u64, senders: u64) -> std::ops::Range<u64> {
     n * sender / senders..n * (sender + 1) / senders
 }
@@ -39,8 +39,8 @@ async fn sum_async(rx: Receiver<u64>) -> u64 {
     sum
 }
 
-/// Times `n` items from so many threads to so many.
-fn crowd(n: u64, senders: u64, receivers: u64) -> Duration {
+/// Times `n` items from so many sending threads to so many receiving threads.
+fn many_to_many(n: u64, senders: u64, receivers: u64) -> Duration {
     let (tx, rx) = rendezvous();
     let start = Instant::now();
     let sum: u64 = thread::scope(|scope| {
@@ -57,7 +57,7 @@ fn crowd(n: u64, senders: u64, receivers: u64) -> Duration {
     start.elapsed()
 }
 
-/// Times `n` items from one thread to this one, where `receive` sums them up.
+/// Times `n` items from another thread to this one. `receive` returns their sum.
 fn pair(
     n: u64,
     send: impl FnOnce(Sender<u64>) + Send,
@@ -76,7 +76,7 @@ fn many(c: &mut Criterion) {
     let mut group = c.benchmark_group("rendezvous");
     for (senders, receivers) in [(1, 1), (4, 1), (1, 4), (4, 4)] {
         let id = BenchmarkId::new("threads", format!("{senders} to {receivers}"));
-        group.bench_function(id, |b| b.iter_custom(|n| crowd(n, senders, receivers)));
+        group.bench_function(id, |b| b.iter_custom(|n| many_to_many(n, senders, receivers)));
     }
     group.bench_function("thread to task", |b| {
         b.iter_custom(|n| pair(n, |tx| send(tx, 0..n), |rx| block_on(sum_async(rx))));
@@ -102,7 +102,7 @@ fn many(c: &mut Criterion) {
                         let tx = if item % 2 == 0 { &a.0 } else { &b.0 };
                         tx.send(item).wait().unwrap();
                     }
-                    // Both live until all is sent: an end is a choice, too.
+                    // Both senders live until all items are sent, so that no arm of the select sees an end.
                     drop((a.0, b.0));
                 });
                 let start = Instant::now();

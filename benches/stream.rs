@@ -1,8 +1,8 @@
-//! What an item costs in batches, thread to thread, by batch size and item size.
+//! The cost of an item in batches, thread to thread, by the size of a batch and of an item.
 //!
-//! `cargo bench --bench stream`. Compare it with other crates in one run by `benches/rivals`.
+//! `cargo bench --bench stream`. `benches/rivals` compares it with other crates.
 
-#![allow(missing_docs)] // what the macros of criterion make is public
+#![allow(missing_docs)] // criterion's macros make public functions
 
 use std::time::{Duration, Instant};
 use std::{array, thread};
@@ -10,7 +10,7 @@ use std::{array, thread};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use handover::{Reader, stream};
 
-/// Times `n` items of `WORDS * 8` bytes; `read` sums up the first word of each.
+/// Times `n` items of `WORDS * 8` bytes. `read` returns the sum of their first words.
 fn timed<const WORDS: usize>(
     n: u64,
     read: impl FnOnce(&mut Reader<[u64; WORDS]>) -> u64,

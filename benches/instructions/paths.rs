@@ -1,4 +1,4 @@
-//! The hot paths, each on one thread, so that it takes the same steps in every run. What they pass is checked.
+//! The hot paths. Each runs on one thread, so that it takes the same steps in every run. The items that arrive are checked.
 
 use std::hint::black_box;
 use std::pin::{Pin, pin};
@@ -10,7 +10,7 @@ use handover::{
     Reader, Sel2, Writer, duplex, generate, never, op, rendezvous, select, simplex, stream,
 };
 
-/// Passes so many items.
+/// Passes a number of items.
 pub(crate) type Run = fn(u64);
 
 pub(crate) const PATHS: &[(&str, Run)] = &[
@@ -171,7 +171,7 @@ async fn write(mut writer: Writer<u64>, n: u64) {
     writer.finish().unwrap();
 }
 
-/// A send that waits for its receiver.
+/// A send that was polled and waits for its receiver.
 fn offered<'a>(mut send: op::Send<'a, u64>) -> op::Send<'a, u64> {
     assert!(poll(&mut send).is_pending());
     send
@@ -181,12 +181,12 @@ fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-fn expected(n: u64) -> u64 {
+pub(crate) fn expected(n: u64) -> u64 {
     n * n.saturating_sub(1) / 2
 }
 
-/// Runs a task to its end, with as little beside it as can be, and checks the sum of what it passed.
-fn check(n: u64, task: impl Future<Output = u64>) {
+/// Polls a task to its end with a waker that does nothing, and checks the sum that it returns.
+pub(crate) fn check(n: u64, task: impl Future<Output = u64>) {
     let mut task = pin!(task);
     for _ in 0..10 * n + 10 {
         if let Poll::Ready(sum) = poll(&mut task) {

@@ -1,4 +1,4 @@
-//! One thread that selects over several channels, and another one that serves them in turn.
+//! One thread selects over several channels, and another thread serves the channels in turn.
 
 use std::thread;
 
@@ -8,37 +8,37 @@ use flume::Selector;
 use handover::{Sel2, Sel8, rendezvous, select, simplex};
 
 use crate::clock::{Clock, Spent};
-use crate::ends::{Give, Take};
-use crate::many::{Seen, check};
+use crate::ends::{BlockingRecv, BlockingSend};
+use crate::many::{AnyOrder, check};
 use crate::table::Table;
 
 const RECEIVES: [(&str, usize); 2] = [("select-2", 2), ("select-8", 8)];
 const SENDS: [(&str, usize); 2] = [("select-send-2", 2), ("select-send-8", 8)];
 
-pub(crate) fn enter(table: &mut Table) {
+pub(crate) fn add_to(table: &mut Table) {
     receives(table);
     sends(table);
 }
 
 fn receives(table: &mut Table) {
-    table.enter("select-2", "handover rendezvous, a tuple", |n| {
-        receiving(n, open::<2, _, _>(rendezvous), |[a, b], take| {
+    table.add("select-2", "handover rendezvous, a tuple", |n| {
+        receiving(n, open::<2, _, _>(rendezvous), |[a, b], add| {
             for _ in 0..n {
                 let (Sel2::A(item) | Sel2::B(item)) = select((a.recv(), b.recv())).wait();
-                take(item.expect("a sender"));
+                add(item.expect("a sender"));
             }
         })
     });
-    table.enter("select-2", "handover simplex, a tuple", |n| {
-        receiving(n, open::<2, _, _>(simplex), |[mut a, mut b], take| {
+    table.add("select-2", "handover simplex, a tuple", |n| {
+        receiving(n, open::<2, _, _>(simplex), |[mut a, mut b], add| {
             for _ in 0..n {
                 let (Sel2::A(item) | Sel2::B(item)) = select((a.recv(), b.recv())).wait();
-                take(item.expect("a sender"));
+                add(item.expect("a sender"));
             }
         })
     });
-    table.enter("select-8", "handover rendezvous, a tuple", |n| {
-        receiving(n, open::<8, _, _>(rendezvous), |ends, take| {
+    table.add("select-8", "handover rendezvous, a tuple", |n| {
+        receiving(n, open::<8, _, _>(rendezvous), |ends, add| {
             let [a, b, c, d, e, f, g, h] = &ends;
             for _ in 0..n {
                 let first = (a.recv(), b.recv(), c.recv(), d.recv());
@@ -52,24 +52,24 @@ fn receives(table: &mut Table) {
                 | Sel8::F(item)
                 | Sel8::G(item)
                 | Sel8::H(item)) = select(arms).wait();
-                take(item.expect("a sender"));
+                add(item.expect("a sender"));
             }
         })
     });
-    table.enter("select-8", "handover rendezvous, a Vec", |n| {
-        receiving(n, open::<8, _, _>(rendezvous), |ends, take| {
+    table.add("select-8", "handover rendezvous, a Vec", |n| {
+        receiving(n, open::<8, _, _>(rendezvous), |ends, add| {
             for _ in 0..n {
                 let arms: Vec<_> = ends.iter().map(|end| end.recv()).collect();
-                take(select(arms).wait().1.expect("a sender"));
+                add(select(arms).wait().1.expect("a sender"));
             }
         })
     });
-    table.enter("select-2", "crossbeam(0), select!", |n| {
-        receiving(n, open::<2, _, _>(|| crossbeam_channel::bounded(0)), |[a, b], take| {
+    table.add("select-2", "crossbeam(0), select!", |n| {
+        receiving(n, open::<2, _, _>(|| crossbeam_channel::bounded(0)), |[a, b], add| {
             for _ in 0..n {
                 crossbeam_channel::select! {
-                    recv(a) -> item => take(item.expect("a sender")),
-                    recv(b) -> item => take(item.expect("a sender")),
+                    recv(a) -> item => add(item.expect("a sender")),
+                    recv(b) -> item => add(item.expect("a sender")),
                 }
             }
         })
@@ -79,8 +79,8 @@ fn receives(table: &mut Table) {
 }
 
 fn receives_of_any<const N: usize>(table: &mut Table, row: &str) {
-    table.enter(row, "crossbeam(0), one Select for all", |n| {
-        receiving(n, open::<N, _, _>(|| crossbeam_channel::bounded(0)), |ends, take| {
+    table.add(row, "crossbeam(0), one Select for all", |n| {
+        receiving(n, open::<N, _, _>(|| crossbeam_channel::bounded(0)), |ends, add| {
             let mut select = Select::new();
             for end in &ends {
                 select.recv(end);
@@ -88,22 +88,22 @@ fn receives_of_any<const N: usize>(table: &mut Table, row: &str) {
             for _ in 0..n {
                 let ready = select.select();
                 let end = &ends[ready.index()];
-                take(ready.recv(end).expect("a sender"));
+                add(ready.recv(end).expect("a sender"));
             }
         })
     });
-    table.enter(row, "flume(0), Selector", |n| {
-        receiving(n, open::<N, _, _>(|| flume::bounded(0)), |ends, take| {
+    table.add(row, "flume(0), Selector", |n| {
+        receiving(n, open::<N, _, _>(|| flume::bounded(0)), |ends, add| {
             for _ in 0..n {
                 let selector = ends.iter().fold(Selector::new(), |selector, end| {
                     selector.recv(end, |item| item.expect("a sender"))
                 });
-                take(selector.wait());
+                add(selector.wait());
             }
         })
     });
-    table.enter(row, "crossfire(1), one Select for all", |n| {
-        receiving(n, open::<N, _, _>(|| spsc::bounded_blocking(1)), |ends, take| {
+    table.add(row, "crossfire(1), one Select for all", |n| {
+        receiving(n, open::<N, _, _>(|| spsc::bounded_blocking(1)), |ends, add| {
             let mut select = crossfire::select::Select::new();
             for end in &ends {
                 select.add(end);
@@ -111,14 +111,14 @@ fn receives_of_any<const N: usize>(table: &mut Table, row: &str) {
             for _ in 0..n {
                 let ready = select.select().expect("a sender");
                 let end = ends.iter().find(|end| ready == **end).expect("one of the arms");
-                take(end.read_select(ready).expect("a sender"));
+                add(end.read_select(ready).expect("a sender"));
             }
         })
     });
 }
 
 fn sends(table: &mut Table) {
-    table.enter("select-send-2", "handover rendezvous, a tuple", |n| {
+    table.add("select-send-2", "handover rendezvous, a tuple", |n| {
         sending(n, open::<2, _, _>(rendezvous), |[a, b]| {
             for item in 0..n {
                 let (Sel2::A(sent) | Sel2::B(sent)) = select((a.send(item), b.send(item))).wait();
@@ -126,7 +126,7 @@ fn sends(table: &mut Table) {
             }
         })
     });
-    table.enter("select-send-8", "handover rendezvous, a Vec", |n| {
+    table.add("select-send-8", "handover rendezvous, a Vec", |n| {
         sending(n, open::<8, _, _>(rendezvous), |ends| {
             for item in 0..n {
                 let arms: Vec<_> = ends.iter().map(|end| end.send(item)).collect();
@@ -134,7 +134,7 @@ fn sends(table: &mut Table) {
             }
         })
     });
-    table.enter("select-send-2", "crossbeam(0), select!", |n| {
+    table.add("select-send-2", "crossbeam(0), select!", |n| {
         sending(n, open::<2, _, _>(|| crossbeam_channel::bounded(0)), |[a, b]| {
             for item in 0..n {
                 crossbeam_channel::select! {
@@ -149,7 +149,7 @@ fn sends(table: &mut Table) {
 }
 
 fn sends_of_any<const N: usize>(table: &mut Table, row: &str) {
-    table.enter(row, "crossbeam(0), one Select for all", |n| {
+    table.add(row, "crossbeam(0), one Select for all", |n| {
         sending(n, open::<N, _, _>(|| crossbeam_channel::bounded(0)), |ends| {
             let mut select = Select::new();
             for end in &ends {
@@ -162,61 +162,62 @@ fn sends_of_any<const N: usize>(table: &mut Table, row: &str) {
             }
         })
     });
-    // flume's Selector does not come to an end here when it sends.
+    // flume's Selector hangs here when it sends.
 }
 
-fn open<const N: usize, G, T>(open: impl Fn() -> (G, T)) -> ([G; N], [T; N]) {
-    let mut takers = Vec::new();
-    let givers = std::array::from_fn(|_| {
-        let (giver, taker) = open();
-        takers.push(taker);
-        giver
+fn open<const N: usize, S, R>(open: impl Fn() -> (S, R)) -> ([S; N], [R; N]) {
+    let mut receivers = Vec::new();
+    let senders = std::array::from_fn(|_| {
+        let (sender, receiver) = open();
+        receivers.push(receiver);
+        sender
     });
-    let takers = takers.try_into().unwrap_or_else(|_| unreachable!("as many takers as givers"));
-    (givers, takers)
+    let receivers =
+        receivers.try_into().unwrap_or_else(|_| unreachable!("as many receivers as senders"));
+    (senders, receivers)
 }
 
-/// `choose` receives `n` items on this thread, which another one gives to the channels in turn.
-fn receiving<const N: usize, G: Give, T>(
+/// `choose` receives `n` items on this thread; another thread sends them into the channels in turn.
+fn receiving<const N: usize, S: BlockingSend, R>(
     n: u64,
-    (givers, takers): ([G; N], [T; N]),
-    choose: impl FnOnce([T; N], &mut dyn FnMut(u64)),
+    (senders, receivers): ([S; N], [R; N]),
+    choose: impl FnOnce([R; N], &mut dyn FnMut(u64)),
 ) -> Vec<f64> {
-    let mut seen = Seen::default();
+    let mut items = AnyOrder::default();
     let serve = || {
-        let mut givers = givers;
+        let mut senders = senders;
         for item in 0..n {
-            let is_given = givers[(item % N as u64) as usize].give(item);
-            // In lockstep the last one of a channel waits for a demand that does not come.
-            assert!(is_given || item + N as u64 >= n, "a receiver");
+            let is_sent = senders[(item % N as u64) as usize].send_item(item);
+            // A lockstep send returns at the next demand, and the last item of a channel is followed by none.
+            assert!(is_sent || item + N as u64 >= n, "a receiver");
         }
-        givers
+        senders
     };
-    let spent = beside(serve, || choose(takers, &mut |item| seen.take(item)));
-    check(n, vec![seen]);
+    let spent = beside(serve, || choose(receivers, &mut |item| items.add(item)));
+    check(n, vec![items]);
     spent.each(n)
 }
 
-/// `choose` sends `n` items on this thread, which another one takes from the channels in turn.
-fn sending<const N: usize, G, T: Take>(
+/// `choose` sends `n` items on this thread; another thread receives them from the channels in turn.
+fn sending<const N: usize, S, R: BlockingRecv>(
     n: u64,
-    (givers, takers): ([G; N], [T; N]),
-    choose: impl FnOnce([G; N]),
+    (senders, receivers): ([S; N], [R; N]),
+    choose: impl FnOnce([S; N]),
 ) -> Vec<f64> {
-    let mut seen = Seen::default();
+    let mut items = AnyOrder::default();
     let serve = || {
-        let mut takers = takers;
+        let mut receivers = receivers;
         for turn in 0..n {
-            seen.take(takers[(turn % N as u64) as usize].take().expect("a sender"));
+            items.add(receivers[(turn % N as u64) as usize].recv_item().expect("a sender"));
         }
-        takers
+        receivers
     };
-    let spent = beside(serve, || choose(givers));
-    check(n, vec![seen]);
+    let spent = beside(serve, || choose(senders));
+    check(n, vec![items]);
     spent.each(n)
 }
 
-/// The ends that `serve` gives live until `choose` is done: that they are gone is not what is chosen.
+/// The ends that `serve` returns are dropped only after `choose`, so that no arm of a select sees their end.
 fn beside<E: Send>(serve: impl FnOnce() -> E + Send, choose: impl FnOnce()) -> Spent {
     let clock = Clock::start();
     thread::scope(|scope| {

@@ -6,16 +6,16 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
-/// What a piece of work took.
+/// The time that a piece of work took.
 #[derive(Clone, Copy)]
 pub(crate) struct Spent {
     pub(crate) wall: Duration,
-    /// User and system, of all threads.
+    /// User and system time of all threads.
     pub(crate) cpu: Duration,
 }
 
 impl Spent {
-    /// Nanoseconds of wall time and of CPU time for each of `n`.
+    /// Nanoseconds of wall time and of CPU time for each of `n` items.
     pub(crate) fn each(self, n: u64) -> Vec<f64> {
         [self.wall, self.cpu].map(|time| time.as_nanos() as f64 / n as f64).into()
     }
@@ -40,7 +40,8 @@ fn cpu_time() -> Duration {
     clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).expect("a clock of CPU time").into()
 }
 
-/// Leaves this process one core. For its very first moment: crates look only once how many cores there are.
+/// Restricts this process to one core. It must be the first thing that a process does: crates ask only once how many cores there
+/// are.
 pub(crate) fn pin_to_one_core() -> nix::Result<()> {
     let this = Pid::from_raw(0);
     let allowed = sched_getaffinity(this)?;

@@ -1,4 +1,5 @@
-//! Who takes part, in what. A channel whose ends do everything is one line here and four in `ends.rs`.
+//! The channels that take part, and the rows in which they do. A channel whose ends can block and be awaited is one line here
+//! and four lines in `ends.rs`.
 
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,32 +8,39 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
 use crossfire::{AsyncRx, AsyncTx, Rx, Tx, spsc};
+use futures_lite::StreamExt;
 use futures_lite::future::block_on;
-use handover::{duplex, generate, rendezvous, select, simplex};
+use handover::{Generator, duplex, generate, rendezvous, select, simplex, stream};
 
 use crate::clock::{Clock, Spent};
-use crate::drive::{Work, drain};
-use crate::ends::{Give, Take, Two};
+use crate::drive::{Work, checked, for_each};
+use crate::ends::{BlockingRecv, BlockingSend, TwoWay};
 use crate::footprint::{BLOCKED, blocked, blocked_until};
-use crate::table::{Kind, Table, WORKS};
+use crate::results::Kind;
+use crate::table::{Table, WORKS};
 
-/// Enters all of them. The figure behind a name is the capacity; where there is no capacity of zero it is one.
-pub(crate) fn enter(table: &mut Table) {
+/// Adds all of them. The figure behind a name is the capacity: zero, or one where the crate has no capacity of zero.
+pub(crate) fn add_to(table: &mut Table) {
     channels(table);
-    crate::many::enter(table);
-    crate::choose::enter(table);
+    crate::many::add_to(table);
+    crate::choose::add_to(table);
     generators(table);
-    crate::batches::enter(table);
+    crate::batches::add_to(table);
     ping_pong(table);
     waits(table);
 }
 
 fn channels(table: &mut Table) {
     let raw = |n| raw_ping_pong(n).each(n);
-    table.enter_as(Kind::Reference, "threads", "raw cache line, to and fro", raw);
+    table.add_as(Kind::Reference, "threads", "raw cache line, a round trip", raw);
 
     table.everywhere("handover simplex", simplex);
     table.everywhere("handover rendezvous", rendezvous);
+    table.add_creation("handover duplex", duplex::<u64, u64>, |n| {
+        let (server, client) = duplex();
+        _ = crate::drive::ping_pong(n, (client, server), || {});
+    });
+    table.add_creation("handover stream", stream::<u64>, crate::batches::pass);
 
     table.threads("std sync_channel(0)", || sync_channel(0));
     table.threads("crossbeam(0)", || crossbeam_channel::bounded(0));
@@ -64,7 +72,7 @@ fn crossfire_threads() -> (Tx<spsc::One<u64>>, Rx<spsc::One<u64>>) {
     spsc::new()
 }
 
-/// Two threads that pass a cache line to and fro, and nothing else. An item is a round trip: a demand and an answer.
+/// Two threads pass a cache line to each other, and nothing else. An item is a round trip: a demand and an answer.
 fn raw_ping_pong(n: u64) -> Spent {
     #[repr(align(128))]
     struct Line(AtomicU64);
@@ -88,41 +96,56 @@ fn raw_ping_pong(n: u64) -> Spent {
 
 fn generators(table: &mut Table) {
     const ROW: &str = "generator";
-    table.enter(ROW, "handover generate", |n| {
-        let items = generate(|mut server| async move {
-            for item in 0..n {
-                if server.send(item).await.is_err() {
-                    break;
-                }
+    table.add(ROW, "handover generate, for_each", |n| for_each(n, numbers(n)).each(n));
+    table.add(ROW, "handover generate, for", |n| {
+        checked(n, |check| {
+            for item in numbers(n) {
+                check.add(item);
             }
-        });
-        drain(n, items).each(n)
+        })
+        .each(n)
     });
-    table.enter(ROW, "handover generate, send_all", |n| {
+    table.add(ROW, "handover generate, as a stream", |n| {
+        checked(n, |check| {
+            block_on(numbers(n).into_stream().for_each(|item| check.add(item)));
+        })
+        .each(n)
+    });
+    table.add(ROW, "handover generate, send_all", |n| {
         let items = generate(|mut server| async move { _ = server.send_all(0..n).await });
-        drain(n, items).each(n)
+        for_each(n, items).each(n)
     });
-    table.enter(ROW, "genawaiter sync", |n| {
+    table.add(ROW, "genawaiter sync", |n| {
         let items = genawaiter::sync::Gen::new(|co| async move {
             for item in 0..n {
                 co.yield_(item).await;
             }
         });
-        drain(n, items.into_iter()).each(n)
+        for_each(n, items.into_iter()).each(n)
     });
-    table.enter(ROW, "genawaiter rc (not Send)", |n| {
+    table.add(ROW, "genawaiter rc (not Send)", |n| {
         let items = genawaiter::rc::Gen::new(|co| async move {
             for item in 0..n {
                 co.yield_(item).await;
             }
         });
-        drain(n, items.into_iter()).each(n)
+        for_each(n, items.into_iter()).each(n)
     });
+}
+
+fn numbers(n: u64) -> Generator<u64, impl Future<Output = ()> + Send> {
+    generate(move |mut server| async move {
+        for item in 0..n {
+            if server.send(item).await.is_err() {
+                break;
+            }
+        }
+    })
 }
 
 fn ping_pong(table: &mut Table) {
     for (row, _, nanos) in WORKS {
-        table.enter_as(Kind::Reference, row, "the work alone, one thread", move |n| {
+        table.add_as(Kind::Reference, row, "the work alone, one thread", move |n| {
             let work = Work::of(nanos);
             let clock = Clock::start();
             (0..2 * n).for_each(|_| work.run());
@@ -130,35 +153,35 @@ fn ping_pong(table: &mut Table) {
         });
     }
     for (row, _, nanos) in WORKS {
-        table.enter_as(Kind::Reference, row, "park only (mutex, condvar)", move |n| {
+        table.add_as(Kind::Reference, row, "park only (mutex, condvar)", move |n| {
             let work = Work::of(nanos);
-            crate::drive::ping_pong(n, two(slot), || work.run()).each(n)
+            crate::drive::ping_pong(n, two_way(slot), || work.run()).each(n)
         });
     }
     table.ping_pong("handover duplex", || {
         let (server, client) = duplex::<u64, u64>();
         (client, server)
     });
-    table.ping_pong("handover rendezvous × 2", || two(rendezvous));
-    table.ping_pong("std sync_channel(0) × 2", || two(|| sync_channel(0)));
-    table.ping_pong("crossbeam(0) × 2", || two(|| crossbeam_channel::bounded(0)));
-    table.ping_pong("flume(0) × 2", || two(|| flume::bounded(0)));
-    table.ping_pong("kanal(0) × 2", || two(|| kanal::bounded(0)));
-    table.ping_pong("crossfire(1) × 2", || two(crossfire_threads));
-    table.ping_pong("async-channel(1) × 2", || two(|| async_channel::bounded(1)));
-    table.ping_pong("tokio mpsc(1) × 2", || two(|| tokio::sync::mpsc::channel(1)));
+    table.ping_pong("handover rendezvous × 2", || two_way(rendezvous));
+    table.ping_pong("std sync_channel(0) × 2", || two_way(|| sync_channel(0)));
+    table.ping_pong("crossbeam(0) × 2", || two_way(|| crossbeam_channel::bounded(0)));
+    table.ping_pong("flume(0) × 2", || two_way(|| flume::bounded(0)));
+    table.ping_pong("kanal(0) × 2", || two_way(|| kanal::bounded(0)));
+    table.ping_pong("crossfire(1) × 2", || two_way(crossfire_threads));
+    table.ping_pong("async-channel(1) × 2", || two_way(|| async_channel::bounded(1)));
+    table.ping_pong("tokio mpsc(1) × 2", || two_way(|| tokio::sync::mpsc::channel(1)));
 }
 
-/// Two channels, one there and one back.
-fn two<G, T>(open: impl Fn() -> (G, T)) -> (Two<G, T>, Two<G, T>) {
+/// Two channels in opposite directions.
+fn two_way<S, R>(open: impl Fn() -> (S, R)) -> (TwoWay<S, R>, TwoWay<S, R>) {
     let ((there, arrival), (back, answer)) = (open(), open());
-    (Two(there, answer), Two(back, arrival))
+    (TwoWay(there, answer), TwoWay(back, arrival))
 }
 
-/// What the standard library offers for waiting without any spinning, as a channel of one slot.
+/// A channel of one slot that waits by a condition variable of the standard library, without any spinning.
 struct Slot(Arc<(Mutex<State>, Condvar)>);
 
-/// The item, and whether an end has left.
+/// The item, and whether an end has been dropped.
 type State = (Option<u64>, bool);
 
 fn slot() -> (Slot, Slot) {
@@ -166,8 +189,8 @@ fn slot() -> (Slot, Slot) {
     (Slot(Arc::clone(&shared)), Slot(shared))
 }
 
-impl Give for Slot {
-    fn give(&mut self, item: u64) -> bool {
+impl BlockingSend for Slot {
+    fn send_item(&mut self, item: u64) -> bool {
         let (state, changed) = &*self.0;
         let state = state.lock().unwrap();
         let mut state = changed.wait_while(state, |(item, end)| item.is_some() && !*end).unwrap();
@@ -177,8 +200,8 @@ impl Give for Slot {
     }
 }
 
-impl Take for Slot {
-    fn take(&mut self) -> Option<u64> {
+impl BlockingRecv for Slot {
+    fn recv_item(&mut self) -> Option<u64> {
         let (state, changed) = &*self.0;
         let state = state.lock().unwrap();
         let mut state = changed.wait_while(state, |(item, end)| item.is_none() && !*end).unwrap();
@@ -200,40 +223,44 @@ fn waits(table: &mut Table) {
     fn swapped<A, B>((a, b): (A, B)) -> (B, A) {
         (b, a)
     }
-    table.enter(ROW, "handover simplex recv().wait_timeout()", |_| {
+    table.add(ROW, "handover simplex recv().wait_timeout()", |_| {
         blocked(swapped(simplex::<u64>()), |mut client| {
             assert!(client.recv().wait_timeout(BLOCKED).unwrap_err().is_timed_out());
         })
     });
-    table.enter(ROW, "handover simplex send().wait_timeout()", |_| {
+    table.add(ROW, "handover simplex send().wait_timeout()", |_| {
         blocked(simplex(), |mut server| {
             assert!(server.send(1).wait_timeout(BLOCKED).unwrap_err().is_timed_out());
         })
     });
-    table.enter(ROW, "handover simplex recv().wait()", |_| {
-        blocked_until(swapped(simplex::<u64>()), |mut end| assert!(end.take().is_none()), drop)
+    table.add(ROW, "handover simplex recv().wait()", |_| {
+        blocked_until(swapped(simplex::<u64>()), |mut end| assert!(end.recv_item().is_none()), drop)
     });
-    table.enter(ROW, "handover simplex recv().await, block_on", |_| {
+    table.add(ROW, "handover simplex recv().await, block_on", |_| {
         let wait = |mut client: handover::Client<u64>| assert!(block_on(client.recv()).is_err());
         blocked_until(swapped(simplex()), wait, drop)
     });
-    table.enter(ROW, "handover rendezvous recv().wait_timeout()", |_| {
+    table.add(ROW, "handover rendezvous recv().wait_timeout()", |_| {
         blocked(swapped(rendezvous::<u64>()), |rx| {
             assert!(rx.recv().wait_timeout(BLOCKED).unwrap_err().is_timed_out());
         })
     });
-    table.enter(ROW, "handover rendezvous send().wait_timeout()", |_| {
+    table.add(ROW, "handover rendezvous send().wait_timeout()", |_| {
         blocked(rendezvous(), |tx| {
             assert!(tx.send(1).wait_timeout(BLOCKED).unwrap_err().is_timed_out());
         })
     });
-    table.enter(ROW, "handover rendezvous recv().wait()", |_| {
-        blocked_until(swapped(rendezvous::<u64>()), |mut end| assert!(end.take().is_none()), drop)
+    table.add(ROW, "handover rendezvous recv().wait()", |_| {
+        blocked_until(
+            swapped(rendezvous::<u64>()),
+            |mut end| assert!(end.recv_item().is_none()),
+            drop,
+        )
     });
-    table.enter(ROW, "handover rendezvous send().wait()", |_| {
-        blocked_until(rendezvous(), |mut end| assert!(!end.give(1)), drop)
+    table.add(ROW, "handover rendezvous send().wait()", |_| {
+        blocked_until(rendezvous(), |mut end| assert!(!end.send_item(1)), drop)
     });
-    table.enter(ROW, "handover select of 2 receives", |_| {
+    table.add(ROW, "handover select of 2 receives", |_| {
         let ((a, from_a), (b, from_b)) = (rendezvous::<u64>(), rendezvous::<u64>());
         let wait = |(a, b): (handover::Receiver<u64>, handover::Receiver<u64>)| {
             assert!(select((a.recv(), b.recv())).wait_timeout(BLOCKED).is_none());
@@ -242,7 +269,7 @@ fn waits(table: &mut Table) {
     });
     macro_rules! recv_timeout {
         ($($name:literal: $open:expr;)+) => { $(
-            table.enter(ROW, concat!($name, " recv_timeout"), |_| {
+            table.add(ROW, concat!($name, " recv_timeout"), |_| {
                 let (sender, receiver) = $open;
                 blocked((receiver, sender), |end| assert!(end.recv_timeout(BLOCKED).is_err()))
             });

@@ -1,4 +1,4 @@
-//! The drivers: one for each kind of work, the same for every crate. Each checks what came out.
+//! The drivers: one for each kind of work, the same for every crate. Each checks the items that arrive.
 
 use std::thread;
 
@@ -6,25 +6,25 @@ use futures_lite::future::{block_on, zip};
 use tokio::runtime::Runtime;
 
 use crate::clock::{Clock, Spent};
-use crate::ends::{Answerer, Caller, Give, GiveAsync, Take, TakeAsync};
+use crate::ends::{AsyncRecv, AsyncSend, BlockingRecv, BlockingSend, Requester, Responder};
 
-/// Checks what a consumer gets, without a branch an item: the numbers from 0 on, in order.
+/// Checks the items that a receiver gets, without a branch for each item: the numbers from 0 on, in order.
 #[derive(Default)]
-pub(crate) struct Tally {
+pub(crate) struct InOrder {
     count: u64,
     sum: u64,
     disorder: u64,
 }
 
-impl Tally {
+impl InOrder {
     #[inline]
-    pub(crate) fn take(&mut self, item: u64) {
+    pub(crate) fn add(&mut self, item: u64) {
         self.disorder |= item ^ self.count;
         self.count += 1;
         self.sum = self.sum.wrapping_add(item);
     }
 
-    /// Panics unless it was `n` items, each once, in order.
+    /// Panics unless there were `n` items, each once, in order.
     pub(crate) fn check(&self, n: u64) {
         assert_eq!(self.count, n, "the number of items");
         assert_eq!(self.sum, n * n.saturating_sub(1) / 2, "the sum of the items");
@@ -32,126 +32,131 @@ impl Tally {
     }
 }
 
-fn give_all(mut end: impl Give, n: u64) {
+fn send_all(mut end: impl BlockingSend, n: u64) {
     for item in 0..n {
-        assert!(end.give(item), "a receiver");
+        assert!(end.send_item(item), "a receiver");
     }
 }
 
-fn take_all(mut end: impl Take, tally: &mut Tally) {
-    while let Some(item) = end.take() {
-        tally.take(item);
+fn recv_all(mut end: impl BlockingRecv, items: &mut InOrder) {
+    while let Some(item) = end.recv_item() {
+        items.add(item);
     }
 }
 
-async fn give_all_async(mut end: impl GiveAsync, n: u64) {
+async fn send_all_async(mut end: impl AsyncSend, n: u64) {
     for item in 0..n {
-        assert!(end.give_async(item).await, "a receiver");
+        assert!(end.send_item_async(item).await, "a receiver");
     }
 }
 
-async fn take_all_async(mut end: impl TakeAsync) -> Tally {
-    let mut tally = Tally::default();
-    while let Some(item) = end.take_async().await {
-        tally.take(item);
+async fn recv_all_async(mut end: impl AsyncRecv) -> InOrder {
+    let mut items = InOrder::default();
+    while let Some(item) = end.recv_item_async().await {
+        items.add(item);
     }
-    tally
+    items
 }
 
-/// `give` on a thread of its own, `take` on this one.
-pub(crate) fn halves<G: Send, T>(
+/// `send` on a thread of its own, `recv` on this one.
+pub(crate) fn halves<S: Send, R>(
     n: u64,
-    (giver, taker): (G, T),
-    give: impl FnOnce(G, u64) + Send,
-    take: impl FnOnce(T, &mut Tally),
+    (sender, receiver): (S, R),
+    send: impl FnOnce(S, u64) + Send,
+    recv: impl FnOnce(R, &mut InOrder),
 ) -> Spent {
-    let mut tally = Tally::default();
+    let mut items = InOrder::default();
     let clock = Clock::start();
     thread::scope(|scope| {
-        scope.spawn(|| give(giver, n));
-        take(taker, &mut tally);
+        scope.spawn(|| send(sender, n));
+        recv(receiver, &mut items);
     });
     let spent = clock.stop();
-    tally.check(n);
+    items.check(n);
     spent
 }
 
-pub(crate) fn threads(n: u64, ends: (impl Give, impl Take)) -> Spent {
-    halves(n, ends, |end, n| give_all(end, n), |end, tally| take_all(end, tally))
+pub(crate) fn threads(n: u64, ends: (impl BlockingSend, impl BlockingRecv)) -> Spent {
+    halves(n, ends, |end, n| send_all(end, n), |end, items| recv_all(end, items))
 }
 
-pub(crate) fn thread_to_task(n: u64, ends: (impl Give, impl TakeAsync)) -> Spent {
-    let take = |end, tally: &mut Tally| *tally = block_on(take_all_async(end));
-    halves(n, ends, |end, n| give_all(end, n), take)
+pub(crate) fn thread_to_task(n: u64, ends: (impl BlockingSend, impl AsyncRecv)) -> Spent {
+    let recv = |end, items: &mut InOrder| *items = block_on(recv_all_async(end));
+    halves(n, ends, |end, n| send_all(end, n), recv)
 }
 
-pub(crate) fn task_to_thread(n: u64, ends: (impl GiveAsync, impl Take)) -> Spent {
-    let give = |end, n| block_on(give_all_async(end, n));
-    halves(n, ends, give, |end, tally| take_all(end, tally))
+pub(crate) fn task_to_thread(n: u64, ends: (impl AsyncSend, impl BlockingRecv)) -> Spent {
+    let send = |end, n| block_on(send_all_async(end, n));
+    halves(n, ends, send, |end, items| recv_all(end, items))
 }
 
-pub(crate) fn joined(n: u64, (giver, taker): (impl GiveAsync, impl TakeAsync)) -> Spent {
+pub(crate) fn joined(n: u64, (sender, receiver): (impl AsyncSend, impl AsyncRecv)) -> Spent {
     let clock = Clock::start();
-    let ((), tally) = block_on(zip(give_all_async(giver, n), take_all_async(taker)));
+    let ((), items) = block_on(zip(send_all_async(sender, n), recv_all_async(receiver)));
     let spent = clock.stop();
-    tally.check(n);
+    items.check(n);
     spent
 }
 
 pub(crate) fn spawned(
     runtime: &Runtime,
     n: u64,
-    (giver, taker): (impl GiveAsync, impl TakeAsync),
+    (sender, receiver): (impl AsyncSend, impl AsyncRecv),
 ) -> Spent {
     let clock = Clock::start();
-    let tally = runtime.block_on(async {
-        let giving = tokio::spawn(give_all_async(giver, n));
-        let taking = tokio::spawn(take_all_async(taker));
-        giving.await.expect("a giver that does not panic");
-        taking.await.expect("a taker that does not panic")
+    let items = runtime.block_on(async {
+        let sending = tokio::spawn(send_all_async(sender, n));
+        let receiving = tokio::spawn(recv_all_async(receiver));
+        sending.await.expect("a sender that does not panic");
+        receiving.await.expect("a receiver that does not panic")
     });
     let spent = clock.stop();
-    tally.check(n);
+    items.check(n);
     spent
 }
 
-/// Runs an iterator to its end.
-pub(crate) fn drain(n: u64, items: impl Iterator<Item = u64>) -> Spent {
-    let mut tally = Tally::default();
+/// Runs an iterator to its end by `for_each`.
+pub(crate) fn for_each(n: u64, items: impl Iterator<Item = u64>) -> Spent {
+    checked(n, |check| items.for_each(|item| check.add(item)))
+}
+
+/// Runs `work`, which adds each item that it gets to the check.
+pub(crate) fn checked(n: u64, work: impl FnOnce(&mut InOrder)) -> Spent {
+    let mut check = InOrder::default();
     let clock = Clock::start();
-    items.for_each(|item| tally.take(item));
+    work(&mut check);
     let spent = clock.stop();
-    tally.check(n);
+    check.check(n);
     spent
 }
 
 /// `n` round trips between two threads, each of which does `work` at its turn.
 pub(crate) fn ping_pong(
     n: u64,
-    (mut caller, answerer): (impl Caller, impl Answerer),
+    (mut requester, responder): (impl Requester, impl Responder),
     work: impl Fn() + Sync,
 ) -> Spent {
     let work = &work;
     let clock = Clock::start();
     thread::scope(|scope| {
         scope.spawn(move || {
-            answerer.answer(|number| {
+            responder.respond(|number| {
                 work();
                 number + 1
             });
         });
         let mut number = 0;
         for _ in 0..n {
-            number = caller.call(number);
+            number = requester.request(number);
             work();
         }
         assert_eq!(number, n, "the answers");
-        drop(caller);
+        drop(requester);
     });
     clock.stop()
 }
 
-/// As much work as takes `nanos` where nothing disturbs it: always the same steps, whatever the clock says meanwhile.
+/// Work that takes so many nanoseconds where nothing disturbs it. The number of its steps never changes within a run.
 #[derive(Clone, Copy)]
 pub(crate) struct Work {
     steps: u64,
@@ -160,8 +165,8 @@ pub(crate) struct Work {
 impl Work {
     pub(crate) fn of(nanos: u64) -> Self {
         use std::sync::OnceLock;
-        static STEPS_A_MILLI: OnceLock<f64> = OnceLock::new();
-        let per_milli = STEPS_A_MILLI.get_or_init(|| {
+        static STEPS_PER_MILLI: OnceLock<f64> = OnceLock::new();
+        let per_milli = STEPS_PER_MILLI.get_or_init(|| {
             let steps = 200_000;
             let best = (0..30).map(|_| {
                 let clock = Clock::start();

@@ -1,4 +1,4 @@
-//! What the drivers ask of the ends of a channel, and how each crate does it. A crate's types are named here, one line an end.
+//! What the drivers need of the ends of a channel, and how each crate does it: one line for each end.
 
 use std::sync::mpsc;
 
@@ -7,68 +7,68 @@ use futures_lite::StreamExt;
 use futures_util::SinkExt;
 use handover::{Client, Server};
 
-/// A sending end on a thread. `false`: there is nobody to receive.
-pub(crate) trait Give: Send + 'static {
-    fn give(&mut self, item: u64) -> bool;
+/// A sending end on a thread. `false` means that the receiving end has gone.
+pub(crate) trait BlockingSend: Send + 'static {
+    fn send_item(&mut self, item: u64) -> bool;
 }
 
 /// A receiving end on a thread.
-pub(crate) trait Take: Send + 'static {
-    fn take(&mut self) -> Option<u64>;
+pub(crate) trait BlockingRecv: Send + 'static {
+    fn recv_item(&mut self) -> Option<u64>;
 }
 
 /// A sending end in a task.
-pub(crate) trait GiveAsync: Send + 'static {
-    fn give_async(&mut self, item: u64) -> impl Future<Output = bool> + Send;
+pub(crate) trait AsyncSend: Send + 'static {
+    fn send_item_async(&mut self, item: u64) -> impl Future<Output = bool> + Send;
 }
 
 /// A receiving end in a task.
-pub(crate) trait TakeAsync: Send + 'static {
-    fn take_async(&mut self) -> impl Future<Output = Option<u64>> + Send;
+pub(crate) trait AsyncRecv: Send + 'static {
+    fn recv_item_async(&mut self) -> impl Future<Output = Option<u64>> + Send;
 }
 
-/// What the receiving methods of the crates give.
-trait Got {
-    fn got(self) -> Option<u64>;
+/// What the receiving methods of the crates return.
+trait Received {
+    fn received(self) -> Option<u64>;
 }
 
-impl Got for Option<u64> {
-    fn got(self) -> Self {
+impl Received for Option<u64> {
+    fn received(self) -> Self {
         self
     }
 }
 
-impl<E> Got for Result<u64, E> {
-    fn got(self) -> Option<u64> {
+impl<E> Received for Result<u64, E> {
+    fn received(self) -> Option<u64> {
         self.ok()
     }
 }
 
 /// `type: method`, or `type: method, way to wait`.
-macro_rules! give {
+macro_rules! blocking_send {
     ($($end:ty: $send:ident $(, $wait:ident)?;)+) => { $(
-        impl Give for $end {
-            fn give(&mut self, item: u64) -> bool {
+        impl BlockingSend for $end {
+            fn send_item(&mut self, item: u64) -> bool {
                 self.$send(item)$(.$wait())?.is_ok()
             }
         }
     )+ };
 }
 
-macro_rules! take {
+macro_rules! blocking_recv {
     ($($end:ty: $recv:ident $(, $wait:ident)?;)+) => { $(
-        impl Take for $end {
-            fn take(&mut self) -> Option<u64> {
-                self.$recv()$(.$wait())?.got()
+        impl BlockingRecv for $end {
+            fn recv_item(&mut self) -> Option<u64> {
+                self.$recv()$(.$wait())?.received()
             }
         }
     )+ };
 }
 
-macro_rules! give_async {
+macro_rules! async_send {
     ($($end:ty: $send:ident;)+) => { $(
-        impl GiveAsync for $end {
-            fn give_async(&mut self, item: u64) -> impl Future<Output = bool> + Send {
+        impl AsyncSend for $end {
+            fn send_item_async(&mut self, item: u64) -> impl Future<Output = bool> + Send {
                 let sending = self.$send(item);
                 async move { sending.await.is_ok() }
             }
@@ -76,18 +76,18 @@ macro_rules! give_async {
     )+ };
 }
 
-macro_rules! take_async {
+macro_rules! async_recv {
     ($($end:ty: $recv:ident;)+) => { $(
-        impl TakeAsync for $end {
-            fn take_async(&mut self) -> impl Future<Output = Option<u64>> + Send {
+        impl AsyncRecv for $end {
+            fn recv_item_async(&mut self) -> impl Future<Output = Option<u64>> + Send {
                 let receiving = self.$recv();
-                async move { receiving.await.got() }
+                async move { receiving.await.received() }
             }
         }
     )+ };
 }
 
-give! {
+blocking_send! {
     Server<u64>: send, wait;
     handover::Sender<u64>: send, wait;
     mpsc::SyncSender<u64>: send;
@@ -101,7 +101,7 @@ give! {
     tokio::sync::mpsc::Sender<u64>: blocking_send;
 }
 
-take! {
+blocking_recv! {
     Client<u64>: recv, wait;
     handover::Receiver<u64>: recv, wait;
     mpsc::Receiver<u64>: recv;
@@ -114,7 +114,7 @@ take! {
     tokio::sync::mpsc::Receiver<u64>: blocking_recv;
 }
 
-give_async! {
+async_send! {
     Server<u64>: send;
     handover::Sender<u64>: send;
     flume::Sender<u64>: send_async;
@@ -127,7 +127,7 @@ give_async! {
     handoff::Sender<u64>: send;
 }
 
-take_async! {
+async_recv! {
     Client<u64>: recv;
     handover::Receiver<u64>: recv;
     flume::Receiver<u64>: recv_async;
@@ -140,24 +140,24 @@ take_async! {
     handoff::Receiver<u64>: recv;
 }
 
-/// The end that asks, and waits for an answer.
-pub(crate) trait Caller: Send + 'static {
-    fn call(&mut self, number: u64) -> u64;
+/// The end that asks and waits for an answer.
+pub(crate) trait Requester: Send + 'static {
+    fn request(&mut self, number: u64) -> u64;
 }
 
-/// The end that answers each number by `work` until the caller has left.
-pub(crate) trait Answerer: Send + 'static {
-    fn answer(self, work: impl FnMut(u64) -> u64);
+/// The end that answers each number by `work` until the requester has gone.
+pub(crate) trait Responder: Send + 'static {
+    fn respond(self, work: impl FnMut(u64) -> u64);
 }
 
-impl Caller for Client<u64, u64> {
-    fn call(&mut self, number: u64) -> u64 {
+impl Requester for Client<u64, u64> {
+    fn request(&mut self, number: u64) -> u64 {
         self.exchange(number).wait().expect("an answer")
     }
 }
 
-impl Answerer for Server<u64, u64> {
-    fn answer(mut self, mut work: impl FnMut(u64) -> u64) {
+impl Responder for Server<u64, u64> {
+    fn respond(mut self, mut work: impl FnMut(u64) -> u64) {
         let Ok(mut number) = self.demand().wait() else { return };
         while let Ok(next) = self.exchange(work(number)).wait() {
             number = next;
@@ -165,20 +165,20 @@ impl Answerer for Server<u64, u64> {
     }
 }
 
-/// One end of two channels, one there and one back.
-pub(crate) struct Two<G, T>(pub(crate) G, pub(crate) T);
+/// The near ends of two channels: one leads to the peer, the other one comes from it.
+pub(crate) struct TwoWay<S, R>(pub(crate) S, pub(crate) R);
 
-impl<G: Give, T: Take> Caller for Two<G, T> {
-    fn call(&mut self, number: u64) -> u64 {
-        assert!(self.0.give(number), "an answerer");
-        self.1.take().expect("an answer")
+impl<S: BlockingSend, R: BlockingRecv> Requester for TwoWay<S, R> {
+    fn request(&mut self, number: u64) -> u64 {
+        assert!(self.0.send_item(number), "a responder");
+        self.1.recv_item().expect("an answer")
     }
 }
 
-impl<G: Give, T: Take> Answerer for Two<G, T> {
-    fn answer(mut self, mut work: impl FnMut(u64) -> u64) {
-        while let Some(number) = self.1.take() {
-            if !self.0.give(work(number)) {
+impl<S: BlockingSend, R: BlockingRecv> Responder for TwoWay<S, R> {
+    fn respond(mut self, mut work: impl FnMut(u64) -> u64) {
+        while let Some(number) = self.1.recv_item() {
+            if !self.0.send_item(work(number)) {
                 return;
             }
         }

@@ -1,4 +1,4 @@
-//! What a channel costs before anything goes through it, and while nothing does.
+//! The cost of a channel that passes no items: creating it, keeping it, and waiting on it.
 
 use std::hint::black_box;
 use std::thread;
@@ -25,13 +25,13 @@ pub(crate) fn memory<C>(open: impl Fn() -> C, pass: impl Fn(u64)) -> Vec<f64> {
     let made = counted(|| channels.extend((0..CHANNELS).map(|_| open())));
     drop(channels);
     let passed = |n| counted(|| pass(n)).calls as f64;
-    // What the parties themselves allocate is in both.
+    // The difference of two runs leaves out the allocations of the parties themselves.
     let a_message = (passed(2 * MESSAGES) - passed(MESSAGES)) / MESSAGES as f64;
     let a_channel = |sum: f64| sum / CHANNELS as f64;
     vec![a_channel(made.bytes as f64), a_channel(made.calls as f64), a_message.max(0.0)]
 }
 
-/// CPU and wall time while `wait` is blocked on a thread of its own. The other end stays alive, and says nothing.
+/// CPU and wall time while `wait` is blocked on a thread of its own. The other end is alive and does nothing.
 pub(crate) fn blocked<W: Send, O>(
     (waiter, other): (W, O),
     wait: impl FnOnce(W) + Send,
@@ -39,10 +39,10 @@ pub(crate) fn blocked<W: Send, O>(
     let clock = Clock::start();
     thread::scope(|scope| _ = scope.spawn(|| wait(waiter)).join());
     drop(other);
-    told(clock)
+    cpu_and_wall(clock)
 }
 
-/// As [`blocked`], for a wait without a limit: `end` is what ends it after a second.
+/// Like [`blocked`], for a wait without a limit: `end` ends it after a second.
 pub(crate) fn blocked_until<W: Send, O>(
     (waiter, other): (W, O),
     wait: impl FnOnce(W) + Send,
@@ -54,10 +54,10 @@ pub(crate) fn blocked_until<W: Send, O>(
         thread::sleep(BLOCKED);
         end(other);
     });
-    told(clock)
+    cpu_and_wall(clock)
 }
 
-fn told(clock: Clock) -> Vec<f64> {
+fn cpu_and_wall(clock: Clock) -> Vec<f64> {
     let spent = clock.stop();
     assert!(spent.wall >= BLOCKED, "blocked for a second");
     let mut times = spent.each(1);

@@ -1,4 +1,4 @@
-//! An allocator that counts, but only when it is told to: timed work sees one relaxed load more.
+//! An allocator that counts while it is switched on. While it is off, timed work pays one relaxed load for it.
 #![allow(unsafe_code)] // `GlobalAlloc` is an unsafe trait
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -13,14 +13,14 @@ static CALLS: AtomicU64 = AtomicU64::new(0);
 #[global_allocator]
 static HEAP: Counting = Counting;
 
-// SAFETY: each call is handed on to `System` unchanged; what is counted beside it does not allocate.
+// SAFETY: each call goes to `System` unchanged, and counting does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if ON.load(Relaxed) {
             BYTES.fetch_add(layout.size() as i64, Relaxed);
             CALLS.fetch_add(1, Relaxed);
         }
-        // SAFETY: the caller keeps what `GlobalAlloc` asks for.
+        // SAFETY: the caller upholds the contract of `GlobalAlloc`.
         unsafe { System.alloc(layout) }
     }
 
@@ -28,19 +28,19 @@ unsafe impl GlobalAlloc for Counting {
         if ON.load(Relaxed) {
             BYTES.fetch_sub(layout.size() as i64, Relaxed);
         }
-        // SAFETY: the caller keeps what `GlobalAlloc` asks for.
+        // SAFETY: the caller upholds the contract of `GlobalAlloc`.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
 
-/// What was on the heap more than before, and how often something was allocated.
+/// The growth of the heap, and the number of allocations.
 #[derive(Clone, Copy)]
 pub(crate) struct Heap {
     pub(crate) bytes: i64,
     pub(crate) calls: u64,
 }
 
-/// Counts what `f` does on the heap, on any thread, before its result is dropped.
+/// Counts the allocations of `f` on all threads. The result of `f` is dropped only after counting.
 pub(crate) fn counted<R>(f: impl FnOnce() -> R) -> Heap {
     BYTES.store(0, Relaxed);
     CALLS.store(0, Relaxed);

@@ -1,167 +1,232 @@
-//! What was measured: as JSON, which is also how a process on one core tells its parent, and as Markdown.
+//! The results as Markdown tables.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 use std::thread::available_parallelism;
 
-use serde_json::{Value, json};
+use crate::format::{emphasised, figure, figure_with_spread};
+use crate::results::{
+    Fate, GrowthResult, Kind, Parties, ProgramResult, PromiseResult, Results, RowResult, Spread,
+    median,
+};
 
-use crate::growth::Grown;
-use crate::table::{Kind, Row, spread};
-
-/// A row with its figures.
-pub(crate) struct Measured<'a> {
-    pub(crate) row: &'a Row,
-    /// For each program, for each measure, one a round.
-    pub(crate) samples: Vec<Vec<Vec<f64>>>,
-}
-
-/// A program's place in a row.
-pub(crate) struct Line {
-    pub(crate) name: &'static str,
-    pub(crate) kind: Kind,
-    /// Lowest, median and highest, for each measure.
-    pub(crate) figures: Vec<[f64; 3]>,
-}
-
-impl Line {
-    /// The figure that a row is about.
-    pub(crate) fn main(&self) -> f64 {
-        self.figures[0][1]
-    }
-}
-
-impl Measured<'_> {
-    /// The programs, the best first.
-    pub(crate) fn lines(&self) -> Vec<Line> {
-        let programs = self.row.programs.iter().zip(&self.samples);
-        let mut lines: Vec<_> = programs
-            .map(|(program, samples)| Line {
-                name: program.name,
-                kind: program.kind,
-                figures: samples.iter().map(|samples| spread(samples)).collect(),
-            })
-            .collect();
-        lines.sort_by(|a, b| a.main().total_cmp(&b.main()));
-        lines
-    }
-
-    pub(crate) fn to_json(&self) -> Value {
-        let measures: Vec<_> = self
-            .row
-            .measures
-            .iter()
-            .map(|(name, unit)| json!({ "name": name, "unit": unit }))
-            .collect();
-        let programs = self.row.programs.iter().zip(&self.samples).map(|(program, samples)| {
-            let figures: Vec<_> = samples
-                .iter()
-                .map(|samples| {
-                    let [min, median, max] = spread(samples);
-                    json!({ "median": median, "min": min, "max": max, "samples": samples })
-                })
-                .collect();
-            json!({ "name": program.name, "kind": program.kind.name(), "figures": figures })
-        });
-        json!({
-            "id": self.row.id,
-            "title": self.row.title,
-            "measures": measures,
-            "programs": programs.collect::<Vec<_>>(),
-        })
-    }
-
-    fn to_markdown(&self) -> String {
-        let lines = self.lines();
-        let best = best(&lines, Kind::Rival).map(Line::main).filter(|&best| best > 0.0);
-        let mut text = format!("### {}\n\n| program |", self.row.title);
-        let mut rule = "|---|".to_string();
-        for (name, unit) in self.row.measures {
-            let unit = if unit.is_empty() { String::new() } else { format!(", {unit}") };
-            _ = write!(text, " {name}{unit} |");
-            rule += "---:|";
+/// Everything, as it is printed.
+pub(crate) fn whole(results: &Results) -> String {
+    let mut text = format!("{}\n\n", run(results));
+    for table in
+        [summary(results, |_| true), promises(results), rows(&results.rows), growth(results)]
+    {
+        if !table.is_empty() {
+            _ = write!(text, "{table}\n\n");
         }
-        _ = writeln!(text, " × best rival |\n{rule}---:|");
-        for line in &lines {
-            _ = write!(text, "| {} |", named(line.kind, line.name));
-            for &[min, median, max] in &line.figures {
-                if min == max {
-                    _ = write!(text, " {} |", figure(median));
-                } else {
-                    let [min, median, max] = [min, median, max].map(figure);
-                    _ = write!(text, " {median} ({min} – {max}) |");
-                }
-            }
-            let times = best.map_or_else(String::new, |best| format!("{:.2}", line.main() / best));
-            _ = writeln!(text, " {times} |");
-        }
-        text
     }
-}
-
-/// A name in a table: ours and what is no channel stand out.
-pub(crate) fn named(kind: Kind, name: &str) -> String {
-    match kind {
-        Kind::Ours => format!("**{name}**"),
-        Kind::Rival => name.to_string(),
-        Kind::Reference => format!("*{name}*"),
-    }
-}
-
-fn best(lines: &[Line], kind: Kind) -> Option<&Line> {
-    lines.iter().find(|line| line.kind == kind)
-}
-
-/// Three digits, or all that are before the point, in groups.
-pub(crate) fn figure(value: f64) -> String {
-    if value < 0.005 {
-        return "0".to_string();
-    }
-    if value < 100.0 {
-        let digits = if value >= 10.0 || value.fract() == 0.0 { 1 } else { 2 };
-        let text = format!("{value:.digits$}");
-        return text.strip_suffix(".0").map_or(text.clone(), str::to_string);
-    }
-    let digits = format!("{value:.0}");
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
+    if results.other_profile.is_some() {
+        text += &other_profile(results);
     }
     text
 }
 
-/// The whole report.
-pub(crate) fn markdown(measured: &[Measured<'_>], grown: &[Grown<'_>], how: &str) -> String {
-    let mut text = format!("{}\n\n{how}\n\n", machine());
-    text += "| work | handover | best rival | handover / rival |\n|---|---:|---:|---:|\n";
-    for measured in measured {
-        let lines = measured.lines();
-        let (Some(ours), Some(rival)) = (best(&lines, Kind::Ours), best(&lines, Kind::Rival))
-        else {
-            continue;
+/// What the run was made with, and how it was measured.
+pub(crate) fn run(results: &Results) -> String {
+    let Results { machine, method, profile, .. } = results;
+    format!("{machine}; profile `{profile}`.\n\n{method}")
+}
+
+/// One line for each wanted row: the best programs of handover, and the best rivals.
+pub(crate) fn summary(results: &Results, is_wanted: impl Fn(&RowResult) -> bool) -> String {
+    let mut text = "\
+| work | handover | best rival that keeps the promise | ratio | fastest rival | ratio |\n\
+|---|---:|---:|---:|---:|---:|"
+        .to_string();
+    let mut is_empty = true;
+    for row in results.rows.iter().filter(|row| is_wanted(row)) {
+        let ours = || row.sorted().into_iter().filter(|program| program.kind == Kind::Ours).take(2);
+        let Some(best) = ours().next() else { continue };
+        let is_rival = |program: &ProgramResult| program.kind == Kind::Rival;
+        let keeps =
+            |program: &ProgramResult| is_kept(results, &program.name, row.parties) != Some(false);
+        let fastest = row.best(is_rival);
+        let keeping = row.best(|program| is_rival(program) && keeps(program));
+        let cell = |program: Option<&ProgramResult>| {
+            program.map_or("–".to_string(), |program| described(row, program))
         };
-        let unit = measured.row.measures[0].1;
-        let told = |line: &Line| {
-            let name = line.name.strip_prefix("handover ").unwrap_or(line.name);
-            format!("{name}: {} {unit}", figure(line.main()))
+        let ratio = |program: Option<&ProgramResult>| {
+            program.map_or("–".to_string(), |rival| ratio(best, rival))
         };
-        let ratio = ours.main() / rival.main();
-        let ratio = if ratio.is_finite() { format!("{ratio:.2}") } else { "–".to_string() };
-        let title = measured.row.title;
-        _ = writeln!(text, "| {title} | {} | {} | {ratio} |", told(ours), told(rival));
+        let is_same = keeping.map(|program| &program.name) == fastest.map(|program| &program.name);
+        let (fastest_cell, fastest_ratio) =
+            if is_same { ("the same".into(), "".into()) } else { (cell(fastest), ratio(fastest)) };
+        let ours: Vec<_> = ours().map(|program| described(row, program)).collect();
+        _ = write!(
+            text,
+            "\n| {} | {} | {} | {} | {fastest_cell} | {fastest_ratio} |",
+            row.title,
+            ours.join("; "),
+            cell(keeping),
+            ratio(keeping),
+        );
+        is_empty = false;
     }
-    for measured in measured {
-        text += "\n";
-        text += &measured.to_markdown();
+    if is_empty { String::new() } else { text }
+}
+
+fn described(row: &RowResult, program: &ProgramResult) -> String {
+    let name = program.name.strip_prefix("handover ").unwrap_or(&program.name);
+    let figure = figure_with_spread(Spread::of(&program.samples[0]));
+    format!("{name}: {figure} {}", row.measures[0].unit).trim_end().to_string()
+}
+
+/// How many times as much ours costs as a rival: the median of the ratios in each round, since figures of different rounds are not
+/// comparable where the machine changes.
+fn ratio(ours: &ProgramResult, rival: &ProgramResult) -> String {
+    let rounds = ours.samples[0].iter().zip(&rival.samples[0]);
+    let ratios: Vec<_> = rounds.map(|(ours, rival)| ours / rival).collect();
+    let ratio = median(&ratios);
+    if ratio.is_finite() { format!("{ratio:.2}") } else { "–".to_string() }
+}
+
+/// Whether the channel of a program keeps the promise where the row's parties live. None if it is no channel.
+fn is_kept(results: &Results, program: &str, parties: Parties) -> Option<bool> {
+    let channel = channel(program);
+    let promise = results.promises.iter().find(|promise| promise.name == channel)?;
+    promise.is_kept(parties)
+}
+
+/// The channel in a program's name, such as "kanal(0)" in "kanal(0) × 2" and in "kanal(0), a Vec a batch".
+pub(crate) fn channel(program: &str) -> &str {
+    program.find([')']).map_or(program, |at| &program[..=at])
+}
+
+/// All programs of each row with all measures.
+pub(crate) fn rows(rows: &[RowResult]) -> String {
+    rows.iter().map(row).collect::<Vec<_>>().join("\n\n")
+}
+
+fn row(row: &RowResult) -> String {
+    let mut text = format!("### {}\n\n| program |", row.title);
+    let mut rule = "|---|".to_string();
+    for measure in &row.measures {
+        let unit =
+            if measure.unit.is_empty() { String::new() } else { format!(", {}", measure.unit) };
+        _ = write!(text, " {}{unit} |", measure.name);
+        rule += "---:|";
     }
-    for grown in grown {
-        text += "\n";
-        text += &grown.to_markdown();
+    _ = write!(text, " × fastest rival |\n{rule}---:|");
+    let best = row.best(|program| program.kind == Kind::Rival);
+    for program in row.sorted() {
+        _ = write!(text, "\n| {} |", emphasised(program.kind, &program.name));
+        for samples in &program.samples {
+            let spread = Spread::of(samples);
+            if spread.low == spread.high {
+                _ = write!(text, " {} |", figure(spread.median));
+            } else {
+                let Spread { low, median, high } = spread;
+                let mark = if spread.is_wide() { " !" } else { "" };
+                let [low, median, high] = [low, median, high].map(figure);
+                _ = write!(text, " {median} ({low} – {high}){mark} |");
+            }
+        }
+        let times = best.map_or_else(String::new, |best| ratio(program, best));
+        _ = write!(text, " {times} |");
     }
+    text
+}
+
+/// The rows that were measured with both build profiles, side by side.
+pub(crate) fn other_profile(results: &Results) -> String {
+    let Some(other) = &results.other_profile else { return String::new() };
+    let mut text = format!(
+        "| work | program | `{}` | `{}` |\n|---|---|---:|---:|",
+        results.profile, other.profile
+    );
+    for row in &other.rows {
+        let Some(first) = results.rows.iter().find(|first| first.id == row.id) else { continue };
+        for program in first.sorted() {
+            let again = row.programs.iter().find(|again| again.name == program.name);
+            let unit = &row.measures[0].unit;
+            let cell = |program: &ProgramResult| {
+                format!("{} {unit}", figure_with_spread(Spread::of(&program.samples[0])))
+            };
+            _ = write!(
+                text,
+                "\n| {} | {} | {} | {} |",
+                row.title,
+                emphasised(program.kind, &program.name),
+                cell(program),
+                again.map_or("–".to_string(), cell),
+            );
+        }
+    }
+    text
+}
+
+/// What was observed of each channel's promise.
+pub(crate) fn promises(results: &Results) -> String {
+    if results.promises.is_empty() {
+        return String::new();
+    }
+    let mut text = "\
+| channel | thread: `Ok` while nobody receives | task: `Ok` while nobody receives | \
+task: `Ok` before the waiting receive is polled again | that receive is dropped: the value is | keeps the promise |\n\
+|---|---|---|---|---|---|"
+        .to_string();
+    let answer = |is_so: Option<bool>| match is_so {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "n/a",
+    };
+    for promise in &results.promises {
+        let PromiseResult { name, kind, is_early_on_threads, tasks } = promise;
+        let fate = tasks.as_ref().map_or("n/a", |tasks| match tasks.fate {
+            Fate::Received => "received by the next one",
+            Fate::Lost => "**lost**",
+            Fate::Stuck => "with its sender, which waits",
+        });
+        let verdict = match (promise.is_kept(Parties::Threads), promise.is_kept(Parties::Tasks)) {
+            (Some(true) | None, Some(true) | None) => "**yes**",
+            (Some(true), Some(false)) => "threads only",
+            (Some(false), Some(true)) => "tasks only",
+            _ => "no",
+        };
+        _ = write!(
+            text,
+            "\n| {} | {} | {} | {} | {fate} | {verdict} |",
+            emphasised(*kind, name),
+            answer(*is_early_on_threads),
+            answer(tasks.as_ref().map(|tasks| tasks.is_early)),
+            answer(tasks.as_ref().map(|tasks| tasks.is_early_beside_a_receive)),
+        );
+    }
+    text
+}
+
+/// What one more costs where there are many.
+pub(crate) fn growth(results: &Results) -> String {
+    results.growth.iter().map(growth_table).collect::<Vec<_>>().join("\n\n")
+}
+
+fn growth_table(result: &GrowthResult) -> String {
+    let GrowthResult { title, counted, unit, limit, numbers, lines, .. } = result;
+    let mut text = format!("### {title}\n\n| {unit}, by the number of {counted} |");
+    for &number in numbers {
+        _ = write!(text, " {} |", figure(number as f64));
+    }
+    _ = write!(text, " rise |\n|---|{}---:|", "---:|".repeat(numbers.len()));
+    for line in lines {
+        _ = write!(text, "\n| {} |", emphasised(line.kind, &line.name));
+        for samples in &line.samples {
+            _ = write!(text, " {} |", figure_with_spread(Spread::of(samples)));
+        }
+        _ = write!(text, " {:.2} |", line.rise());
+    }
+    let failures = result.failures();
+    let verdict = if failures.is_empty() { "this holds".to_string() } else { failures.join("; ") };
+    _ = write!(
+        text,
+        "\n\nThe rise is the lowest cost at the greatest number, divided by the median of the lowest costs at the others. No line of handover \
+         may rise more than × {limit}: {verdict}."
+    );
     text
 }
 

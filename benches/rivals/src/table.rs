@@ -1,35 +1,17 @@
-//! The rows of the table, the programs in them, and how a row is measured: all programs in rotation, several times.
+//! The rows, the programs in them, and how a row is measured: all programs in turn, in several rounds.
 
-use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
 use crate::drive;
-use crate::ends::{Answerer, Caller, Give, GiveAsync, Take, TakeAsync};
+use crate::ends::{AsyncRecv, AsyncSend, BlockingRecv, BlockingSend, Requester, Responder};
 use crate::footprint;
+use crate::results::{Kind, Measure, Parties, ProgramResult, RowResult, median};
 use crate::watch::watched;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Ours,
-    Rival,
-    /// What is no channel, but tells what a channel could reach.
-    Reference,
-}
-
-impl Kind {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Ours => "handover",
-            Self::Rival => "rival",
-            Self::Reference => "reference",
-        }
-    }
-}
-
-/// Runs a number of items, and gives a figure for each measure of its row.
+/// Passes a number of items, and returns a figure for each measure of its row.
 type Run = Box<dyn Fn(u64) -> Vec<f64>>;
 
 pub(crate) struct Program {
@@ -39,8 +21,8 @@ pub(crate) struct Program {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Effort {
-    /// As many items as fill the time; the first measure is nanoseconds of wall time for each.
+enum Effort {
+    /// As many items as fill the time of a sample. The first measure is nanoseconds of wall time for each item.
     Timed,
     /// One item, a few times.
     Once,
@@ -49,45 +31,85 @@ pub(crate) enum Effort {
 pub(crate) struct Row {
     pub(crate) id: &'static str,
     pub(crate) title: &'static str,
-    /// Name and unit. The first one is what a chart shows.
-    pub(crate) measures: &'static [(&'static str, &'static str)],
+    parties: Parties,
+    /// Name and unit. The first measure is the one that a row is sorted by.
+    measures: &'static [(&'static str, &'static str)],
     effort: Effort,
+    /// Samples of each program in a round; their median is the figure of the round. More than one where a sample depends on
+    /// where the system puts its threads.
+    samples_a_round: usize,
     pub(crate) on_one_core: bool,
+    /// Whether the row is also measured with the second build profile: how well a compiler inlines decides there.
+    pub(crate) in_both_profiles: bool,
     pub(crate) programs: Vec<Program>,
 }
 
 const TIMES: &[(&str, &str)] = &[("wall", "ns"), ("CPU", "ns")];
-const ITEM: u64 = 1;
 
 impl Row {
-    fn timed(id: &'static str, title: &'static str) -> Self {
-        let programs = Vec::new();
-        Self { id, title, measures: TIMES, effort: Effort::Timed, on_one_core: false, programs }
+    fn timed(id: &'static str, parties: Parties, title: &'static str) -> Self {
+        Self {
+            id,
+            title,
+            parties,
+            measures: TIMES,
+            effort: Effort::Timed,
+            samples_a_round: 1,
+            on_one_core: false,
+            in_both_profiles: false,
+            programs: Vec::new(),
+        }
     }
 
-    /// Measures all programs in rotation. Gives the samples: for each program, for each measure, one a round.
-    pub(crate) fn measure(&self, plan: &Plan) -> Vec<Vec<Vec<f64>>> {
+    /// Measures all programs in turn. Every second round runs them in the opposite order, so that no program always comes after
+    /// the same other one.
+    pub(crate) fn measure(&self, plan: &Plan) -> RowResult {
         let counts: Vec<u64> =
             self.programs.iter().map(|program| self.count(program, plan)).collect();
         let mut samples = vec![vec![Vec::new(); self.measures.len()]; self.programs.len()];
-        for _ in 0..if self.effort == Effort::Once { plan.rounds_of_once } else { plan.rounds } {
-            for ((program, &count), samples) in self.programs.iter().zip(&counts).zip(&mut samples)
-            {
-                let figures = watched(self.id, program.name, || (program.run)(count));
-                for (figure, samples) in figures.into_iter().zip(samples) {
-                    samples.push(figure);
+        for round in 0..plan.rounds(self.effort) {
+            let mut parts = vec![vec![Vec::new(); self.measures.len()]; self.programs.len()];
+            for _ in 0..self.samples_a_round {
+                for place in 0..self.programs.len() {
+                    let at = if round % 2 == 0 { place } else { self.programs.len() - 1 - place };
+                    let program = &self.programs[at];
+                    let figures = watched(self.id, program.name, || (program.run)(counts[at]));
+                    for (figure, parts) in figures.into_iter().zip(&mut parts[at]) {
+                        parts.push(figure);
+                    }
                 }
             }
+            for (samples, parts) in samples.iter_mut().flatten().zip(parts.iter().flatten()) {
+                samples.push(median(parts));
+            }
         }
-        samples
+        self.result(samples)
     }
 
-    /// How many items fill the time of a sample. Finding out warms up, too.
+    fn result(&self, samples: Vec<Vec<Vec<f64>>>) -> RowResult {
+        let measure =
+            |&(name, unit): &(&str, &str)| Measure { name: name.into(), unit: unit.into() };
+        let programs = self.programs.iter().zip(samples).map(|(program, samples)| ProgramResult {
+            name: program.name.into(),
+            kind: program.kind,
+            samples,
+        });
+        RowResult {
+            id: self.id.into(),
+            title: self.title.into(),
+            parties: self.parties,
+            measures: self.measures.iter().map(measure).collect(),
+            programs: programs.collect(),
+        }
+    }
+
+    /// How many items fill the time of a sample. Finding this out also warms up.
     fn count(&self, program: &Program, plan: &Plan) -> u64 {
         if self.effort == Effort::Once {
-            return ITEM;
+            return 1;
         }
-        watched(self.id, program.name, || count(plan.sample, |n| (program.run)(n)[0]))
+        let sample = plan.sample / self.samples_a_round as u32;
+        watched(self.id, program.name, || count(sample, |n| (program.run)(n)[0]))
     }
 }
 
@@ -96,32 +118,26 @@ pub(crate) struct Plan {
     pub(crate) sample: Duration,
     pub(crate) rounds: usize,
     pub(crate) rounds_of_once: usize,
-    sample_of_growth: Duration,
-    rounds_of_growth: usize,
+    pub(crate) sample_of_growth: Duration,
+    pub(crate) rounds_of_growth: usize,
 }
 
 impl Plan {
     pub(crate) fn new(is_quick: bool) -> Self {
         let millis = Duration::from_millis;
         let (sample, sample_of_growth) =
-            if is_quick { (millis(40), millis(15)) } else { (millis(300), millis(100)) };
+            if is_quick { (millis(40), millis(15)) } else { (millis(300), millis(60)) };
         let (rounds, rounds_of_once) = if is_quick { (5, 1) } else { (9, 3) };
-        let rounds_of_growth = if is_quick { 3 } else { 5 };
-        Self { sample, rounds, rounds_of_once, sample_of_growth, rounds_of_growth }
+        Self { sample, rounds, rounds_of_once, sample_of_growth, rounds_of_growth: 5 }
     }
 
-    /// Samples of `run`, which gives the nanoseconds of each of so many. `least` of them are always run: starting all the
-    /// parties shall not count.
-    pub(crate) fn growth(&self, least: u64, mut run: impl FnMut(u64) -> f64) -> Vec<f64> {
-        let count = count(self.sample_of_growth, &mut run).max(least);
-        let is_long = least >= 1_000_000;
-        let rounds = if is_long { self.rounds_of_once } else { self.rounds_of_growth };
-        (0..rounds).map(|_| run(count)).collect()
+    fn rounds(&self, effort: Effort) -> usize {
+        if effort == Effort::Once { self.rounds_of_once } else { self.rounds }
     }
 }
 
-/// How many items fill the time of a sample, by `run`, which gives the nanoseconds of each.
-fn count(sample: Duration, mut run: impl FnMut(u64) -> f64) -> u64 {
+/// How many items fill the time of a sample, by `run`, which returns the nanoseconds of each item.
+pub(crate) fn count(sample: Duration, mut run: impl FnMut(u64) -> f64) -> u64 {
     let target = sample.as_nanos() as f64;
     let mut count = 8.0;
     loop {
@@ -134,17 +150,10 @@ fn count(sample: Duration, mut run: impl FnMut(u64) -> f64) -> u64 {
     }
 }
 
-/// Lowest, median and highest of the samples.
-pub(crate) fn spread(samples: &[f64]) -> [f64; 3] {
-    let mut sorted = samples.to_vec();
-    sorted.sort_by(|a, b| a.partial_cmp(b).unwrap_or(Ordering::Equal));
-    [sorted[0], sorted[sorted.len() / 2], sorted[sorted.len() - 1]]
-}
-
-/// All rows. The methods enter a contestant into each row that its ends can do.
+/// All rows. The methods add a contestant to each row that its ends can do.
 pub(crate) struct Table {
     pub(crate) rows: Vec<Row>,
-    is_made: HashSet<&'static str>,
+    has_creation_rows: HashSet<&'static str>,
 }
 
 /// The rows of the ping-pong with work between: id, title, nanoseconds of work at each turn.
@@ -157,46 +166,65 @@ pub(crate) const WORKS: [(&str, &str, u64); 4] = [
 
 impl Table {
     pub(crate) fn new() -> Self {
+        use Parties::{Both, Tasks, Threads};
+        let timed = Row::timed;
+        let in_both_profiles = |row| Row { in_both_profiles: true, ..row };
+        let on_one_core = |row| Row { on_one_core: true, ..row };
+        let by_medians = |row| Row { samples_a_round: 5, ..row };
         let mut rows = vec![
-            Row::timed("threads", "thread to thread, an item a hand-over"),
-            Row::timed("thread-to-task", "thread to task (`block_on`)"),
-            Row::timed("task-to-thread", "task (`block_on`) to thread"),
-            Row {
-                on_one_core: true,
-                ..Row::timed("one-core", "thread to thread, both pinned to one core")
-            },
-            Row::timed("joined", "two tasks joined in one task"),
-            Row::timed("current-thread", "two tasks on tokio's `current_thread`"),
-            Row::timed("multi-thread", "two tasks on tokio's `multi_thread`, 2 workers"),
-            Row::timed("4-to-4", "4 producers to 4 consumers, threads"),
-            Row::timed("4-to-1", "4 producers to 1 consumer, threads"),
-            Row::timed("1-to-4", "1 producer to 4 consumers, threads"),
-            Row {
-                on_one_core: true,
-                ..Row::timed("4-to-4-one-core", "4 producers to 4 consumers, threads on one core")
-            },
-            Row::timed(
+            in_both_profiles(timed("threads", Threads, "thread to thread, an item a hand-over")),
+            by_medians(timed("thread-to-task", Both, "thread to task (`block_on`)")),
+            by_medians(timed("task-to-thread", Both, "task (`block_on`) to thread")),
+            on_one_core(timed("one-core", Threads, "thread to thread, both pinned to one core")),
+            in_both_profiles(timed("joined", Tasks, "two tasks joined in one task")),
+            in_both_profiles(timed(
+                "current-thread",
+                Tasks,
+                "two tasks on tokio's `current_thread`",
+            )),
+            timed("multi-thread", Tasks, "two tasks on tokio's `multi_thread`, 2 workers"),
+            timed("4-to-4", Threads, "4 producers to 4 consumers, threads"),
+            timed("4-to-1", Threads, "4 producers to 1 consumer, threads"),
+            timed("1-to-4", Threads, "1 producer to 4 consumers, threads"),
+            on_one_core(timed(
+                "4-to-4-one-core",
+                Threads,
+                "4 producers to 4 consumers, threads on one core",
+            )),
+            timed("mixed", Both, "2 threads and 2 tasks to 2 threads and 2 tasks"),
+            in_both_profiles(timed(
                 "4-to-4-current-thread",
+                Tasks,
                 "4 producers to 4 consumers, tasks on tokio's `current_thread`",
-            ),
-            Row::timed(
+            )),
+            timed(
                 "4-to-4-multi-thread",
+                Tasks,
                 "4 producers to 4 consumers, tasks on tokio's `multi_thread`, 2 workers",
             ),
-            Row::timed("select-2", "a receive from one of 2 channels, thread to thread"),
-            Row::timed("select-8", "a receive from one of 8 channels, thread to thread"),
-            Row::timed("select-send-2", "a send into one of 2 channels, thread to thread"),
-            Row::timed("select-send-8", "a send into one of 8 channels, thread to thread"),
-            Row::timed("generator", "a generator driven by its consumer"),
-            Row::timed("batches", "batches of 256, thread to thread; an item"),
+            timed("select-2", Threads, "a receive from one of 2 channels, thread to thread"),
+            timed("select-8", Threads, "a receive from one of 8 channels, thread to thread"),
+            timed("select-send-2", Threads, "a send into one of 2 channels, thread to thread"),
+            timed("select-send-8", Threads, "a send into one of 8 channels, thread to thread"),
+            in_both_profiles(timed("generator", Tasks, "a generator driven by its consumer")),
+            in_both_profiles(timed(
+                "batches",
+                Threads,
+                "batches of 256, thread to thread; an item",
+            )),
+            in_both_profiles(timed(
+                "large-batches",
+                Threads,
+                "batches of 4096, thread to thread, beside a ring; an item",
+            )),
         ];
-        rows.extend(WORKS.map(|(id, title, _)| Row::timed(id, title)));
+        rows.extend(WORKS.map(|(id, title, _)| timed(id, Threads, title)));
         rows.push(Row {
             measures: &[("CPU", "ns"), ("wall", "ns")],
             effort: Effort::Once,
-            ..Row::timed("blocked", "blocked for a second")
+            ..timed("blocked", Threads, "blocked for a second")
         });
-        rows.push(Row::timed("create", "create and drop a channel"));
+        rows.push(in_both_profiles(timed("create", Both, "create and drop a channel")));
         rows.push(Row {
             measures: &[
                 ("heap of a channel", "bytes"),
@@ -204,23 +232,23 @@ impl Table {
                 ("allocations of a message", ""),
             ],
             effort: Effort::Once,
-            ..Row::timed("memory", "memory of a channel and of a message (u64)")
+            ..timed("memory", Both, "memory of a channel and of a message (u64)")
         });
-        Self { rows, is_made: HashSet::new() }
+        Self { rows, has_creation_rows: HashSet::new() }
     }
 
-    /// Enters one program into one row.
-    pub(crate) fn enter(
+    /// Adds one program to one row.
+    pub(crate) fn add(
         &mut self,
         row: &str,
         name: &'static str,
         run: impl Fn(u64) -> Vec<f64> + 'static,
     ) {
         let kind = if name.starts_with("handover") { Kind::Ours } else { Kind::Rival };
-        self.enter_as(kind, row, name, run);
+        self.add_as(kind, row, name, run);
     }
 
-    pub(crate) fn enter_as(
+    pub(crate) fn add_as(
         &mut self,
         kind: Kind,
         row: &str,
@@ -231,11 +259,11 @@ impl Table {
         row.programs.push(Program { name, kind, run: Box::new(run) });
     }
 
-    /// A channel whose ends do everything.
-    pub(crate) fn everywhere<G: Give + GiveAsync, T: Take + TakeAsync>(
+    /// Adds a channel whose ends can block and be awaited.
+    pub(crate) fn everywhere<S: BlockingSend + AsyncSend, R: BlockingRecv + AsyncRecv>(
         &mut self,
         name: &'static str,
-        open: impl Fn() -> (G, T) + Copy + 'static,
+        open: impl Fn() -> (S, R) + Copy + 'static,
     ) {
         self.threads(name, open);
         self.tasks(name, open);
@@ -243,77 +271,78 @@ impl Table {
         self.task_to_thread(name, open);
     }
 
-    pub(crate) fn threads<G: Give, T: Take>(
+    pub(crate) fn threads<S: BlockingSend, R: BlockingRecv>(
         &mut self,
         name: &'static str,
-        open: impl Fn() -> (G, T) + Copy + 'static,
+        open: impl Fn() -> (S, R) + Copy + 'static,
     ) {
         for row in ["threads", "one-core"] {
-            self.enter(row, name, move |n| drive::threads(n, open()).each(n));
+            self.add(row, name, move |n| drive::threads(n, open()).each(n));
         }
-        self.made(name, open, move |n| _ = drive::threads(n, open()));
+        self.add_creation(name, open, move |n| _ = drive::threads(n, open()));
     }
 
-    pub(crate) fn tasks<G: GiveAsync, T: TakeAsync>(
+    pub(crate) fn tasks<S: AsyncSend, R: AsyncRecv>(
         &mut self,
         name: &'static str,
-        open: impl Fn() -> (G, T) + Copy + 'static,
+        open: impl Fn() -> (S, R) + Copy + 'static,
     ) {
-        self.enter("joined", name, move |n| drive::joined(n, open()).each(n));
-        self.enter("current-thread", name, move |n| {
-            drive::spawned(&runtime(&mut Builder::new_current_thread()), n, open()).each(n)
+        self.add("joined", name, move |n| drive::joined(n, open()).each(n));
+        self.add("current-thread", name, move |n| {
+            drive::spawned(&current_thread(), n, open()).each(n)
         });
-        self.enter("multi-thread", name, move |n| {
-            let runtime = runtime(Builder::new_multi_thread().worker_threads(2));
-            drive::spawned(&runtime, n, open()).each(n)
-        });
-        self.made(name, open, move |n| _ = drive::joined(n, open()));
+        self.add("multi-thread", name, move |n| drive::spawned(&two_workers(), n, open()).each(n));
+        self.add_creation(name, open, move |n| _ = drive::joined(n, open()));
     }
 
-    pub(crate) fn thread_to_task<G: Give, T: TakeAsync>(
+    pub(crate) fn thread_to_task<S: BlockingSend, R: AsyncRecv>(
         &mut self,
         name: &'static str,
-        open: impl Fn() -> (G, T) + 'static,
+        open: impl Fn() -> (S, R) + 'static,
     ) {
-        self.enter("thread-to-task", name, move |n| drive::thread_to_task(n, open()).each(n));
+        self.add("thread-to-task", name, move |n| drive::thread_to_task(n, open()).each(n));
     }
 
-    pub(crate) fn task_to_thread<G: GiveAsync, T: Take>(
+    pub(crate) fn task_to_thread<S: AsyncSend, R: BlockingRecv>(
         &mut self,
         name: &'static str,
-        open: impl Fn() -> (G, T) + 'static,
+        open: impl Fn() -> (S, R) + 'static,
     ) {
-        self.enter("task-to-thread", name, move |n| drive::task_to_thread(n, open()).each(n));
+        self.add("task-to-thread", name, move |n| drive::task_to_thread(n, open()).each(n));
     }
 
-    /// A pair of ends that ask and answer.
-    pub(crate) fn ping_pong<C: Caller, A: Answerer>(
+    /// Adds a pair of ends of which one asks and the other one answers.
+    pub(crate) fn ping_pong<A: Requester, B: Responder>(
         &mut self,
         name: &'static str,
-        open: impl Fn() -> (C, A) + Copy + 'static,
+        open: impl Fn() -> (A, B) + Copy + 'static,
     ) {
         for (row, _, nanos) in WORKS {
-            self.enter(row, name, move |n| {
+            self.add(row, name, move |n| {
                 let work = drive::Work::of(nanos);
                 drive::ping_pong(n, open(), || work.run()).each(n)
             });
         }
     }
 
-    /// The rows about making a channel; once for each contestant. `pass` sends so many items through one.
-    fn made<C: 'static>(
+    /// Adds a channel to the rows about creation and memory, once for each name. `pass` sends so many items through a channel.
+    pub(crate) fn add_creation<C: 'static>(
         &mut self,
         name: &'static str,
         open: impl Fn() -> C + Copy + 'static,
         pass: impl Fn(u64) + 'static,
     ) {
-        if self.is_made.insert(name) {
-            self.enter("create", name, move |n| footprint::create(n, open).each(n));
-            self.enter("memory", name, move |_| footprint::memory(open, &pass));
+        if self.has_creation_rows.insert(name) {
+            self.add("create", name, move |n| footprint::create(n, open).each(n));
+            self.add("memory", name, move |_| footprint::memory(open, &pass));
         }
     }
 }
 
-pub(crate) fn runtime(builder: &mut Builder) -> Runtime {
-    builder.build().expect("a runtime")
+pub(crate) fn current_thread() -> Runtime {
+    Builder::new_current_thread().build().expect("a runtime")
+}
+
+pub(crate) fn two_workers() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).build().expect("a runtime")
 }

@@ -1,18 +1,18 @@
-//! Tells which program does not come to an end: channels that lose a wake-up are among the rivals.
+//! Ends the process with the name of a program that hangs: some rivals lose a wake-up.
 
 use std::process;
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Much longer than any sample takes.
+/// Much longer than any sample.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The row and the program that runs, and since when.
+/// The row and the program that is running, and its start.
 static RUNNING: Mutex<Option<(&str, &str, Instant)>> = Mutex::new(None);
 
-/// From now on, ends the process if something takes far too long. One thread for all, which seldom wakes: what is measured
-/// shall not see it.
+/// Starts to watch: the process ends if a program takes far too long. One thread watches all programs and seldom wakes, so that it
+/// does not disturb them.
 pub(crate) fn start() {
     thread::spawn(|| {
         loop {
