@@ -68,6 +68,12 @@ fn park<S: Step>(step: &mut S, deadline: Option<Instant>, put_mode: PutMode) -> 
         if let Poll::Ready(output) = step.step(attempt) {
             return Poll::Ready(output);
         }
+        assert!(
+            deadline.is_some() || !step.waiter().can_never_go_on(),
+            "handover: `{}` blocks the thread that drives its generator, and so would wait for ever; \
+             a generator's routine awaits: `.await` in place of `.wait()`",
+            S::NAME
+        );
         let start = Instant::now();
         let recheck =
             step.waiter().recheck_at().filter(|at| deadline.is_none_or(|deadline| *at < deadline));

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 
 use parking_lot::Mutex;
 
@@ -22,8 +23,8 @@ pub enum Why {
     TimedOut,
     /// It could not be done without waiting. Only `now()` gives this.
     NotReady,
-    /// An answer is still owed (for a client that asks), or none is (for one that waits for it); for a server that waits
-    /// for a demand: it has one in hand already.
+    /// It is not this end's turn: an answer is still owed ([`Client::exchange`](crate::Client::exchange): call [`owed`](crate::Client::owed) first), or none is
+    /// ([`Client::owed`](crate::Client::owed): call `exchange` or `recv`), or a demand is in hand already ([`Server::demand`](crate::Server::demand): answer it first).
     OutOfTurn,
 }
 
@@ -39,6 +40,16 @@ impl Why {
         matches!(self, Why::Closed | Why::Dropped | Why::Panicked)
     }
 
+    /// Asserts that it is an end.
+    #[track_caller]
+    pub(crate) fn assert_end(self) -> Self {
+        assert!(
+            self.is_end(),
+            "handover: `{self:?}` is no end of a channel; an end is `Closed`, `Dropped` or `Panicked`"
+        );
+        self
+    }
+
     const fn text(self) -> &'static str {
         match self {
             Why::Closed => "the channel is closed",
@@ -46,7 +57,10 @@ impl Why {
             Why::Panicked => "the peer went away in a panic",
             Why::TimedOut => "the time was up",
             Why::NotReady => "it would have had to wait",
-            Why::OutOfTurn => "it is not this end's turn",
+            Why::OutOfTurn => {
+                "it is not this end's turn: a client fetches the answer that is owed by `owed`, or asks first by `exchange` or `recv`; \
+                 a server gives the demand that it has its `answer` first"
+            }
         }
     }
 }
@@ -74,6 +88,54 @@ impl<T> From<SendError<T>> for Why {
 impl<I: Iterator> From<WriteError<I>> for Why {
     fn from(error: WriteError<I>) -> Why {
         error.why
+    }
+}
+
+/// How an end appears to `std::io`: who receives finds the end of a file too early, who sends a broken pipe.
+fn io_error(why: Why, end: io::ErrorKind) -> io::Error {
+    let kind = match why {
+        Why::Closed | Why::Dropped | Why::Panicked => end,
+        Why::TimedOut => io::ErrorKind::TimedOut,
+        Why::NotReady => io::ErrorKind::WouldBlock,
+        Why::OutOfTurn => io::ErrorKind::InvalidInput,
+    };
+    io::Error::new(kind, why)
+}
+
+/// As for a [`RecvError`]. The reason is inside: `error.get_ref()` is a `Why`.
+///
+/// ```
+/// use handover::Why;
+/// use std::io;
+///
+/// let error = io::Error::from(Why::Dropped);
+/// assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+/// assert_eq!(error.get_ref().unwrap().downcast_ref(), Some(&Why::Dropped));
+/// ```
+impl From<Why> for io::Error {
+    fn from(why: Why) -> io::Error {
+        io_error(why, io::ErrorKind::UnexpectedEof)
+    }
+}
+
+/// An end is [`UnexpectedEof`](io::ErrorKind::UnexpectedEof): a receiver that is told of it wanted more.
+impl From<RecvError> for io::Error {
+    fn from(error: RecvError) -> io::Error {
+        error.why.into()
+    }
+}
+
+/// An end is [`BrokenPipe`](io::ErrorKind::BrokenPipe).
+impl<T> From<SendError<T>> for io::Error {
+    fn from(error: SendError<T>) -> io::Error {
+        io_error(error.why, io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// An end is [`BrokenPipe`](io::ErrorKind::BrokenPipe).
+impl<I: Iterator> From<WriteError<I>> for io::Error {
+    fn from(error: WriteError<I>) -> io::Error {
+        io_error(error.why, io::ErrorKind::BrokenPipe)
     }
 }
 
@@ -118,7 +180,13 @@ pub struct RecvError {
 }
 
 impl RecvError {
-    pub(crate) const fn new(why: Why) -> Self {
+    /// For mocks and adapters.
+    ///
+    /// ```
+    /// use handover::{RecvError, Why};
+    /// assert!(RecvError::new(Why::Dropped).is_end());
+    /// ```
+    pub const fn new(why: Why) -> Self {
         Self { why }
     }
 
@@ -154,7 +222,13 @@ pub struct SendError<T> {
 }
 
 impl<T> SendError<T> {
-    pub(crate) const fn new(why: Why, unsent: Option<T>) -> Self {
+    /// For mocks and adapters: with the value, if it was not taken.
+    ///
+    /// ```
+    /// use handover::{SendError, Why};
+    /// assert_eq!(SendError::new(Why::TimedOut, Some(1)).unsent(), Some(&1));
+    /// ```
+    pub const fn new(why: Why, unsent: Option<T>) -> Self {
         Self { why, unsent }
     }
 

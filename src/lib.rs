@@ -79,6 +79,7 @@ pub mod op;
 mod operation;
 mod panics;
 mod produce;
+mod queue;
 mod rendezvous;
 mod select;
 mod sequence;
@@ -90,12 +91,16 @@ mod wait;
 
 pub use error::{RecvError, Rest, SendError, Why, WriteError};
 pub use lockstep::{Client, Server, duplex, simplex};
-pub use produce::{Generator, Produced, ProducedIn, generate, produce, produce_in};
+pub use produce::{
+    Generator, Produced, ProducedIn, ProducedOn, TryGenerator, TryProduced, TryProducedOn,
+    generate, produce, produce_in, produce_on, try_generate, try_produce, try_produce_on,
+};
 pub use rendezvous::{
     Permit, Receiver, Sender, Stats, WeakReceiver, WeakSender, never, rendezvous,
 };
-pub use select::{Sel2, Sel3, Sel4, Sel5, Sel6, Sel7, Sel8, select};
-pub use stream::{Batch, Reader, Writer, stream};
+pub use select::{Arms, Sel2, Sel3, Sel4, Sel5, Sel6, Sel7, Sel8, select};
+pub use slot::Peer;
+pub use stream::{Batch, Reader, Want, Writer, stream};
 
 /// The code of the README is tested with the rest.
 #[cfg(doctest)]

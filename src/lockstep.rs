@@ -16,19 +16,20 @@
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
-use crate::error::{SendError, Why};
+use crate::drive;
+use crate::error::{RecvError, SendError, Why};
 use crate::operation::Op;
 use crate::sequence::{Iter, Stream};
-use crate::slot::{Answerer, Asker, Message, Outgoing, SlotState, slot};
+use crate::slot::{Answerer, Asker, Left, Message, Outgoing, Peer, SlotState, slot};
 use crate::step::{Attempt, PutMode};
 
 mod iter;
 mod steps;
 
-pub use steps::{Ask, Demand, Exchange, Recv, SendAll};
-use steps::{AskStep, DemandStep, ExchangeStep, RecvStep, SendAllStep};
+pub use steps::{Answer, Ask, Demand, Exchange, Recv, SendAll};
+use steps::{AnswerStep, AskStep, DemandStep, ExchangeStep, RecvStep, SendAllStep};
 
 type ServerHalf<T, U> = Answerer<Message<T, U>>;
 type ClientHalf<T, U> = Asker<Message<T, U>>;
@@ -179,6 +180,68 @@ impl<T, U> Server<T, U> {
         Op::new(ExchangeStep { server: self, answer: Outgoing::new(Message::Answer(item)) })
     }
 
+    /// Answers the demand in hand, and is done when the client has *taken* the answer. It does not wait for the next demand.
+    ///
+    /// [`exchange`](Server::exchange) and [`send`](Server::send) are this and then [`demand`](Server::demand). Between an answer and the next demand both
+    /// sides run. The next `answer` or `exchange` waits for the next demand first, and drops what comes up with it; `demand` fetches that.
+    ///
+    /// # Errors
+    ///
+    /// The end of the channel with the item, if the client has left without taking it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it withdraws the item if the client has not taken it; else the item is delivered, and to send it again is to send it twice.
+    /// [`reclaim`](crate::op::Answer::reclaim) tells.
+    ///
+    /// ```
+    /// use handover::simplex;
+    /// use std::thread;
+    ///
+    /// let (mut server, mut client) = simplex();
+    /// let producer = thread::spawn(move || server.answer("the last one").wait().map(|()| server.finish()));
+    /// assert_eq!(client.recv().wait(), Ok("the last one"));
+    /// assert!(producer.join().unwrap().is_ok()); // it arrived, though the client does not ask for more
+    /// ```
+    pub fn answer(&mut self, item: T) -> Answer<'_, T, U> {
+        Op::new(AnswerStep { server: self, answer: Outgoing::new(Message::Answer(item)) })
+    }
+
+    /// Waits until the client has left, and gives how. It needs no demand: a server that makes something that takes long can watch the client meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`Why::TimedOut`] or [`Why::NotReady`], if it has not.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses nothing.
+    ///
+    /// ```
+    /// use handover::{Why, simplex};
+    ///
+    /// let (mut server, client) = simplex::<u8>();
+    /// assert!(server.closed().now().unwrap_err().is_not_ready());
+    /// drop(client);
+    /// assert_eq!(server.closed().wait(), Ok(Why::Dropped));
+    /// ```
+    pub fn closed(&mut self) -> Left<'_> {
+        self.half.peer().left(None)
+    }
+
+    /// A handle that watches the client: another thread, a callback or a task can keep it. The first one costs an allocation.
+    ///
+    /// ```
+    /// let (server, client) = handover::simplex::<u8>();
+    /// let peer = server.peer();
+    /// assert!(!peer.is_closed());
+    /// drop(client);
+    /// assert!(peer.is_closed());
+    /// ```
+    pub fn peer(&self) -> Peer {
+        self.half.peer()
+    }
+
     /// Closes the channel: the client is told [`Why::Closed`], at once if it waits. Never waits itself.
     ///
     /// ```
@@ -190,6 +253,23 @@ impl<T, U> Server<T, U> {
     /// ```
     pub fn finish(mut self) {
         self.half.leave(Why::Closed);
+    }
+
+    /// Closes the channel with another end than [`Why::Closed`]: for a relay that passes on the end of another channel. Never waits.
+    ///
+    /// # Panics
+    ///
+    /// If `why` is no end: see [`Why::is_end`].
+    ///
+    /// ```
+    /// use handover::{Why, simplex};
+    ///
+    /// let (server, mut client) = simplex::<u8>();
+    /// server.end_as(Why::Panicked);
+    /// assert_eq!(client.closed().wait(), Ok(Why::Panicked));
+    /// ```
+    pub fn end_as(mut self, why: Why) {
+        self.half.leave(why.assert_end());
     }
 
     /// Answers the demand that stands and closes the channel: the client gets the item, then [`Why::Closed`]. Never waits.
@@ -405,6 +485,41 @@ impl<T, U> Client<T, U> {
         Op::new(RecvStep { client: self, demand: None })
     }
 
+    /// Waits until the server has left, and gives how. An item that the server handed over before is still received after it.
+    ///
+    /// # Errors
+    ///
+    /// [`Why::TimedOut`] or [`Why::NotReady`], if it has not.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses nothing.
+    ///
+    /// ```
+    /// use handover::{Why, simplex};
+    ///
+    /// let (mut client, server) = simplex::<u8>();
+    /// assert!(client.closed().now().unwrap_err().is_not_ready());
+    /// drop(server);
+    /// assert_eq!(client.closed().wait(), Ok(Why::Dropped));
+    /// ```
+    pub fn closed(&mut self) -> Left<'_> {
+        self.half.peer().left(Some(&mut self.reported_end))
+    }
+
+    /// A handle that watches the server: another thread, a callback or a task can keep it. The first one costs an allocation.
+    ///
+    /// ```
+    /// let (client, server) = handover::simplex::<u8>();
+    /// let peer = client.peer();
+    /// assert!(!peer.is_closed());
+    /// drop(server);
+    /// assert!(peer.is_closed());
+    /// ```
+    pub fn peer(&self) -> Peer {
+        self.half.peer()
+    }
+
     /// How the channel ended, once a call on this end has told it.
     ///
     /// ```
@@ -432,10 +547,32 @@ impl<T, U> Client<T, U> {
         self.half.leave(Why::Closed);
     }
 
+    /// Closes the channel with another end than [`Why::Closed`]: for a relay that passes on the end of another channel. Never waits.
+    ///
+    /// # Panics
+    ///
+    /// If `why` is no end: see [`Why::is_end`].
+    ///
+    /// ```
+    /// use handover::{Why, simplex};
+    ///
+    /// let (client, mut server) = simplex::<u8>();
+    /// client.end_as(Why::Panicked);
+    /// assert_eq!(server.closed().wait(), Ok(Why::Panicked));
+    /// ```
+    pub fn end_as(mut self, why: Why) {
+        self.half.leave(why.assert_end());
+    }
+
     /// Says that `waker` drives the server too: see `Half::drive_peer_with`.
     #[inline]
     pub(crate) fn drive_server_with(&mut self, waker: &Waker) {
         self.half.drive_peer_with(waker);
+    }
+
+    /// See `Half::address`.
+    pub(crate) fn slot_address(&self) -> usize {
+        self.half.address()
     }
 
     /// Whether the server has left by now.
@@ -518,6 +655,31 @@ impl<T> Client<T> {
         Op::new(RecvStep { client: self, demand: Some(Message::Demand(())) })
     }
 
+    /// Asks for an item and waits for it, for a future that is written by hand. If it is pending, the waker stays registered.
+    ///
+    /// (A [`recv`](Client::recv) that is made anew in each poll, as in `poll_fn(|cx| pin!(client.recv()).poll(cx))`, is never woken: it is dropped, and its
+    /// waker with it.)
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Client::recv).
+    ///
+    /// ```
+    /// use std::future::poll_fn;
+    ///
+    /// let (server, mut client) = handover::simplex();
+    /// server.finish_with("an item").unwrap();
+    /// # pollster::block_on(async {
+    /// assert_eq!(poll_fn(|context| client.poll_recv(context)).await, Ok("an item"));
+    /// # });
+    /// ```
+    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
+        let mut recv = self.recv();
+        let polled = drive::poll(&mut recv.step, context);
+        recv.detach(); // Its waker stays registered.
+        polled
+    }
+
     /// The items as a blocking iterator, up to the end of the channel. [`end`](Client::end) then tells how that came.
     ///
     /// ```
@@ -529,7 +691,7 @@ impl<T> Client<T> {
     /// assert_eq!(client.iter().collect::<Vec<_>>(), [1, 2, 3]);
     /// ```
     pub fn iter(&mut self) -> Iter<&mut Self> {
-        Iter { source: self }
+        Iter::new(self)
     }
 
     /// The items as a [`futures_core::Stream`], up to the end of the channel. [`end`](Client::end) then tells how that came.
@@ -547,12 +709,12 @@ impl<T> Client<T> {
     /// # });
     /// ```
     pub fn stream(&mut self) -> Stream<&mut Self> {
-        Stream { source: self }
+        Stream::new(self)
     }
 
     /// This end as a [`futures_core::Stream`] of its items.
     pub fn into_stream(self) -> Stream<Self> {
-        Stream { source: self }
+        Stream::new(self)
     }
 }
 

@@ -3,6 +3,7 @@
 //! | call | waits |
 //! |---|---|
 //! | `op.await` | in a task, on any executor |
+//! | `op.until(future).await` | in a task, until the future is done: an executor's sleep, a stop signal |
 //! | `op.wait()` | blocks this thread |
 //! | `op.wait_timeout(d)`, `op.wait_deadline(t)` | blocks this thread, not for ever |
 //! | `op.now()` | not at all |
@@ -10,7 +11,11 @@
 //! An operation does nothing before it is first polled or waited for. Dropping it withdraws it: what it carries has then been
 //! delivered, or is dropped with it; `reclaim()` tells which and gives it back.
 
-pub use crate::lockstep::{Ask, Demand, Exchange, Recv, SendAll};
+pub use crate::lockstep::{Answer, Ask, Demand, Exchange, Recv, SendAll};
+pub use crate::operation::{Op, Until};
 pub use crate::rendezvous::{Closed, Reserve, Send, SendEach, Take};
-pub use crate::select::{Arm, Arms, Select};
-pub use crate::stream::{Flush, Read, ReadInto, ReadOnce, ReadOne, SendOne, Write, WriteLocal};
+pub use crate::select::{Arm, Select};
+pub use crate::slot::{Left, PeerLeft};
+pub use crate::stream::{
+    Flush, Read, ReadInto, ReadOnce, ReadOne, SendOne, Wanted, Write, WriteLocal,
+};

@@ -91,10 +91,39 @@ impl<S: Step> Op<S> {
         self.finish(drive::now)
     }
 
+    /// Waits in a task until the operation is done or `future` is: a runtime's sleep, a stop signal, anything. Then the operation is looked at once more; if
+    /// it is not done it is withdrawn, and the error is [`Why::TimedOut`](crate::Why::TimedOut), with the value if it was not taken.
+    ///
+    /// So this is the timeout of tasks, on any runtime. A timeout of the runtime around a send drops it, and tells nobody whether its value was delivered; this tells.
+    /// The output of `future` is dropped.
+    ///
+    /// ```
+    /// use handover::{Why, rendezvous};
+    /// use std::time::Duration;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let (tx, rx) = rendezvous();
+    /// let error = tx.send("a letter").until(tokio::time::sleep(Duration::from_millis(1))).await.unwrap_err();
+    /// assert_eq!(error.why(), Why::TimedOut);
+    /// assert_eq!(error.into_unsent(), Some("a letter")); // it was not taken
+    /// # drop(rx);
+    /// # });
+    /// ```
+    pub fn until<F: Future>(self, future: F) -> Until<Self, F> {
+        Until { op: self, future: Some(future) }
+    }
+
     #[inline]
     fn finish(mut self, run: impl FnOnce(&mut S) -> S::Output) -> S::Output {
         self.assert_unfinished();
         let output = run(&mut self.step);
+        self.is_done = true;
+        output
+    }
+
+    /// The time is up.
+    fn time_out(&mut self) -> S::Output {
+        let output = drive::time_out(&mut self.step);
         self.is_done = true;
         output
     }
@@ -139,6 +168,67 @@ impl<S: ReclaimStep> Op<S> {
         let value = self.step.reclaim();
         self.is_done = true;
         value
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// An operation with a time limit, for a task: see [`Op::until`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it is dropping the operation.
+    #[must_use = "an operation does nothing until it is awaited (`.await`)"]
+    pub struct Until<O, F> {
+        op: O,
+        // Dropped as soon as it is done, and not polled again.
+        #[pin]
+        future: Option<F>,
+    }
+}
+
+impl<S: ReclaimStep, F> Until<Op<S>, F> {
+    /// Gives up: the value, if it was not taken. For a `select!` that polled it by `&mut` and went on with another branch.
+    ///
+    /// ```
+    /// use std::pin::pin;
+    ///
+    /// let (tx, _rx) = handover::rendezvous();
+    /// # pollster::block_on(async {
+    /// let mut send = pin!(tx.send("a letter").until(std::future::pending::<()>()));
+    /// assert!(futures_lite::future::poll_once(&mut send).await.is_none());
+    /// assert_eq!(send.as_mut().reclaim(), Some("a letter"));
+    /// # });
+    /// ```
+    pub fn reclaim(self: Pin<&mut Self>) -> Option<S::Value> {
+        self.project().op.take_back()
+    }
+}
+
+/// # Panics
+///
+/// If it is polled again after it was done.
+impl<S: Step, F: Future> Future for Until<Op<S>, F> {
+    type Output = S::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<S::Output> {
+        let mut this = self.project();
+        if let Poll::Ready(output) = Pin::new(&mut *this.op).poll(context) {
+            return Poll::Ready(output);
+        }
+        if let Some(future) = this.future.as_mut().as_pin_mut() {
+            if future.poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            // Before the last look: its destructor may panic, and must not take away what the look brings.
+            this.future.set(None);
+        }
+        Poll::Ready(this.op.time_out())
+    }
+}
+
+impl<S: Step, F> fmt::Debug for Until<Op<S>, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Until").field(&self.op).finish()
     }
 }
 

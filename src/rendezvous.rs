@@ -16,7 +16,6 @@
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::thread;
 
 use crate::error::Why;
 use crate::operation::Op;
@@ -24,7 +23,7 @@ use crate::sync::Arc;
 
 mod channel;
 mod closed;
-mod queue;
+mod end;
 mod recv;
 mod reserve;
 mod send;
@@ -34,7 +33,7 @@ mod wakes;
 
 use channel::{Core, RECEIVERS, SENDERS};
 pub use closed::Closed;
-use closed::ClosedStep;
+use end::{End, WeakEnd};
 pub use recv::Take;
 use recv::TakeStep;
 pub(crate) use recv::{IntoValues, Values};
@@ -49,8 +48,7 @@ use send::{SendEachStep, SendStep};
 ///
 /// ```
 /// use handover::rendezvous;
-/// use std::thread;
-///
+/// ///
 /// let (tx, rx) = rendezvous();
 /// thread::scope(|scope| {
 ///     for worker in 0..3 {
@@ -82,7 +80,7 @@ use send::{SendEachStep, SendStep};
 /// ```
 pub fn rendezvous<T>() -> (Sender<T>, Receiver<T>) {
     let core = Core::new([1, 1]);
-    (Sender { core: Arc::clone(&core) }, Receiver { core })
+    (Sender { end: End::counted(Arc::clone(&core)) }, Receiver { end: End::counted(core) })
 }
 
 /// A receiver to which nothing ever comes, for an arm of a [`select`](crate::select()) that is not wanted for now: `never::<()>()`.
@@ -98,7 +96,7 @@ pub fn rendezvous<T>() -> (Sender<T>, Receiver<T>) {
 /// assert!(matches!(choice, Sel2::B(Err(_))));
 /// ```
 pub fn never<T>() -> Receiver<T> {
-    Receiver { core: Core::new([0, 1]) }
+    Receiver { end: End::counted(Core::new([0, 1])) }
 }
 
 /// What a channel has to do just now: see [`Sender::stats`].
@@ -117,192 +115,14 @@ pub struct Stats {
     pub handed_over: u64,
 }
 
-fn why_now() -> Why {
-    if thread::panicking() { Why::Panicked } else { Why::Dropped }
-}
-
-/// What both ends can do.
-macro_rules! end {
-    ($End:ident, $Weak:ident, $side:expr) => {
-        impl<T> $End<T> {
-            /// Waits until the channel has ended, and tells how.
-            ///
-            /// # Errors
-            ///
-            /// [`Why::TimedOut`] or [`Why::NotReady`], if it has not.
-            ///
-            /// # Cancel safety
-            ///
-            /// Dropping it loses nothing.
-            ///
-            /// ```
-            /// use handover::{Why, rendezvous};
-            ///
-            /// let (tx, rx) = rendezvous::<()>();
-            /// assert!(tx.closed().now().unwrap_err().is_not_ready());
-            /// rx.close();
-            /// assert_eq!(tx.closed().wait(), Ok(Why::Closed));
-            /// ```
-            pub fn closed(&self) -> Closed<'_, T> {
-                Op::new(ClosedStep::new(&self.core))
-            }
-
-            /// Ends the channel for all its ends: whoever waits is told [`Why::Closed`], at once. Never waits. `true` if this call
-            /// ended it.
-            ///
-            /// What was handed over is received. What is only on offer stays with its sender.
-            ///
-            /// ```
-            /// let (tx, rx) = handover::rendezvous::<()>();
-            /// assert!(tx.close());
-            /// assert!(!rx.close());
-            /// ```
-            pub fn close(&self) -> bool {
-                self.core.with(|state, wakes| state.close(Why::Closed, wakes))
-            }
-
-            /// Whether the channel has ended. It may end at any moment after a `false`; a `true` stays.
-            ///
-            /// ```
-            /// let (tx, rx) = handover::rendezvous::<()>();
-            /// assert!(!tx.is_closed() && !rx.is_closed());
-            /// drop(tx);
-            /// assert!(rx.is_closed());
-            /// ```
-            pub fn is_closed(&self) -> bool {
-                self.how_ended().is_some()
-            }
-
-            fn how_ended(&self) -> Option<Why> {
-                self.core.with(|state, _| state.end())
-            }
-
-            /// A handle that does not keep the channel open.
-            ///
-            /// ```
-            /// let (tx, rx) = handover::rendezvous::<()>();
-            /// let (weak_tx, weak_rx) = (tx.downgrade(), rx.downgrade());
-            /// assert!(weak_tx.upgrade().is_some() && weak_rx.upgrade().is_some());
-            /// drop((tx, rx));
-            /// assert!(weak_tx.upgrade().is_none() && weak_rx.upgrade().is_none());
-            /// ```
-            pub fn downgrade(&self) -> $Weak<T> {
-                $Weak { core: Arc::clone(&self.core) }
-            }
-
-            /// Whether both are ends of one channel.
-            ///
-            /// ```
-            /// let (tx, rx) = handover::rendezvous::<()>();
-            /// assert!(tx.same_channel(&tx.clone()) && rx.same_channel(&rx.clone()));
-            /// assert!(!tx.same_channel(&handover::rendezvous().0));
-            /// ```
-            pub fn same_channel(&self, other: &Self) -> bool {
-                Arc::ptr_eq(&self.core, &other.core)
-            }
-
-            /// What the channel has to do just now. Costs as much as operations wait.
-            ///
-            /// ```
-            /// let (tx, rx) = handover::rendezvous::<()>();
-            /// let other = tx.clone();
-            /// assert_eq!((rx.stats().senders, tx.stats().receivers), (2, 1));
-            /// assert_eq!(tx.stats().handed_over, 0);
-            /// ```
-            pub fn stats(&self) -> Stats {
-                self.core.with(|state, _| {
-                    let [senders, receivers] = state.ends().map(|ends| ends as usize);
-                    let [waiting_senders, waiting_receivers] = state.waiting();
-                    Stats {
-                        senders,
-                        receivers,
-                        waiting_senders,
-                        waiting_receivers,
-                        handed_over: state.handed_over(),
-                    }
-                })
-            }
-        }
-
-        /// Another end of the same side. Of a channel that has ended, too.
-        impl<T> Clone for $End<T> {
-            fn clone(&self) -> Self {
-                self.core.add_end($side);
-                Self { core: Arc::clone(&self.core) }
-            }
-        }
-
-        impl<T> Drop for $End<T> {
-            fn drop(&mut self) {
-                self.core.remove_end($side, why_now());
-            }
-        }
-
-        impl<T> fmt::Debug for $End<T> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($End))
-                    .field("end", &self.how_ended())
-                    .field("stats", &self.stats())
-                    .finish()
-            }
-        }
-
-        // An end is whole again after a panic: what a panic interrupts is an operation, which withdraws.
-        impl<T> UnwindSafe for $End<T> {}
-        impl<T> RefUnwindSafe for $End<T> {}
-
-        #[doc = concat!("A handle to a [`", stringify!($End), "`] that does not keep the channel open. See [`", stringify!($End), "::downgrade`].")]
-        pub struct $Weak<T> {
-            core: Arc<Core<T>>,
-        }
-
-        impl<T> $Weak<T> {
-            /// An end, if there is still one of its side (of a channel that has ended, too).
-            ///
-            /// ```
-            /// let (tx, rx) = handover::rendezvous::<()>();
-            /// let weak = rx.downgrade();
-            /// assert!(weak.upgrade().is_some_and(|end| end.same_channel(&rx)));
-            /// ```
-            pub fn upgrade(&self) -> Option<$End<T>> {
-                let is_alive = self.core.with(|state, _| {
-                    let is_alive = state.ends()[$side] > 0;
-                    if is_alive {
-                        state.add_end($side);
-                        self.core.note_ends(state);
-                    }
-                    is_alive
-                });
-                is_alive.then(|| $End { core: Arc::clone(&self.core) })
-            }
-        }
-
-        impl<T> Clone for $Weak<T> {
-            fn clone(&self) -> Self {
-                Self { core: Arc::clone(&self.core) }
-            }
-        }
-
-        impl<T> fmt::Debug for $Weak<T> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($Weak)).finish_non_exhaustive()
-            }
-        }
-
-        impl<T> UnwindSafe for $Weak<T> {}
-        impl<T> RefUnwindSafe for $Weak<T> {}
-    };
-}
-
 /// A sending end of a channel of many ends. Clones send into the same channel.
 ///
-/// When the last one is dropped, the receivers are told [`Why::Dropped`] (or [`Why::Panicked`], while unwinding);
-/// [`close`](Sender::close) tells them [`Why::Closed`].
+/// When the last one has gone, the channel ends with the worst that one of them said: [`Why::Panicked`] if one was dropped while unwinding, else
+/// [`Why::Dropped`] if one was dropped, else [`Why::Closed`]: all of them said [`finish`](Sender::finish). So a pool of senders tells its
+/// receiver whether one of them died. [`close`](Sender::close) ends it for all at once.
 pub struct Sender<T> {
-    core: Arc<Core<T>>,
+    end: End<T, SENDERS>,
 }
-
-end!(Sender, WeakSender, SENDERS);
 
 impl<T> Sender<T> {
     /// Hands a value to a receiver. Done when one has taken it.
@@ -320,8 +140,7 @@ impl<T> Sender<T> {
     ///
     /// ```
     /// use handover::rendezvous;
-    /// use std::thread;
-    ///
+    ///     ///
     /// let (tx, rx) = rendezvous();
     /// let receiver = thread::spawn(move || rx.recv().wait());
     /// tx.send("from hand to hand").wait().unwrap();
@@ -331,7 +150,7 @@ impl<T> Sender<T> {
     /// assert_eq!(error.into_unsent(), Some("too late"));
     /// ```
     pub fn send(&self, value: T) -> Send<'_, T> {
-        Op::new(SendStep::new(&self.core, value, None))
+        Op::new(SendStep::new(self.end.core(), value, None))
     }
 
     /// Hands over each item, one after the other. The iterator makes a step when the item before was taken.
@@ -346,8 +165,7 @@ impl<T> Sender<T> {
     ///
     /// ```
     /// use handover::rendezvous;
-    /// use std::thread;
-    ///
+    ///     ///
     /// let (tx, rx) = rendezvous();
     /// let receiver = thread::spawn(move || rx.into_iter().take(2).sum::<u32>());
     /// let error = tx.send_all([1, 2, 3, 4]).wait().unwrap_err();
@@ -355,7 +173,7 @@ impl<T> Sender<T> {
     /// assert_eq!(receiver.join().unwrap(), 3);
     /// ```
     pub fn send_all<I: IntoIterator<Item = T>>(&self, items: I) -> SendEach<'_, I::IntoIter> {
-        Op::new(SendEachStep::new(&self.core, items.into_iter()))
+        Op::new(SendEachStep::new(self.end.core(), items.into_iter()))
     }
 
     /// Waits until a receiver stands ready, and keeps it for one value, which may be made only then.
@@ -371,8 +189,7 @@ impl<T> Sender<T> {
     ///
     /// ```
     /// use handover::rendezvous;
-    /// use std::thread;
-    ///
+    ///     ///
     /// let (tx, rx) = rendezvous();
     /// let receiver = thread::spawn(move || rx.recv().wait());
     /// let permit = tx.reserve().wait().unwrap();
@@ -380,19 +197,169 @@ impl<T> Sender<T> {
     /// assert_eq!(receiver.join().unwrap(), Ok("wanted"));
     /// ```
     pub fn reserve(&self) -> Reserve<'_, T> {
-        Op::new(ReserveStep::new(&self.core))
+        Op::new(ReserveStep::new(self.end.core()))
+    }
+
+    /// Waits until the channel has ended, and gives how.
+    ///
+    /// # Errors
+    ///
+    /// [`Why::TimedOut`] or [`Why::NotReady`], if it has not.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses nothing.
+    ///
+    /// ```
+    /// use handover::{Why, rendezvous};
+    ///
+    /// let (tx, rx) = rendezvous::<()>();
+    /// assert!(tx.closed().now().unwrap_err().is_not_ready());
+    /// rx.close();
+    /// assert_eq!(tx.closed().wait(), Ok(Why::Closed));
+    /// ```
+    pub fn closed(&self) -> Closed<'_, T> {
+        self.end.closed()
+    }
+
+    /// Ends the channel for all its ends: the parties that wait are told [`Why::Closed`] at once, whatever an end has said before. Never waits. `true` if this
+    /// call ended it.
+    ///
+    /// A value that was handed over is received. One that is only on offer stays with its sender.
+    ///
+    /// ```
+    /// let (tx, rx) = handover::rendezvous::<()>();
+    /// assert!(tx.close());
+    /// assert!(!rx.close());
+    /// ```
+    pub fn close(&self) -> bool {
+        self.end.close()
+    }
+
+    /// This end is done, the others of its side go on. When the last one of the side has gone, the channel ends with the worst that they said: [`Why::Closed`] only if
+    /// all of them said `finish`. Never waits.
+    ///
+    /// ```
+    /// use handover::{Why, rendezvous};
+    ///
+    /// let (tx, rx) = rendezvous::<()>();
+    /// let other = tx.clone();
+    /// tx.finish();
+    /// assert!(!rx.is_closed());
+    /// other.finish();
+    /// assert_eq!(rx.closed().wait(), Ok(Why::Closed));
+    /// ```
+    pub fn finish(mut self) {
+        self.end.leave(Why::Closed);
+    }
+
+    /// Whether the channel has ended. It may end at any moment after a `false`; a `true` stays.
+    ///
+    /// ```
+    /// let (tx, rx) = handover::rendezvous::<()>();
+    /// assert!(!tx.is_closed());
+    /// drop(rx);
+    /// assert!(tx.is_closed());
+    /// ```
+    pub fn is_closed(&self) -> bool {
+        self.end.how_ended().is_some()
+    }
+
+    /// A handle that does not keep the channel open.
+    ///
+    /// ```
+    /// let (tx, rx) = handover::rendezvous::<()>();
+    /// let weak = tx.downgrade();
+    /// assert!(weak.upgrade().is_some());
+    /// drop(tx);
+    /// assert!(weak.upgrade().is_none());
+    /// ```
+    pub fn downgrade(&self) -> WeakSender<T> {
+        WeakSender { end: self.end.downgrade() }
+    }
+
+    /// Whether both are ends of one channel.
+    ///
+    /// ```
+    /// let (tx, rx) = handover::rendezvous::<()>();
+    /// assert!(tx.same_channel(&tx.clone()));
+    /// assert!(!tx.same_channel(&handover::rendezvous().0));
+    /// ```
+    pub fn same_channel(&self, other: &Self) -> bool {
+        self.end.same_channel(&other.end)
+    }
+
+    /// What the channel has to do just now. Costs as much as operations wait.
+    ///
+    /// ```
+    /// let (tx, rx) = handover::rendezvous::<()>();
+    /// let other = tx.clone();
+    /// assert_eq!(tx.stats().senders, 2);
+    /// assert_eq!(tx.stats().handed_over, 0);
+    /// ```
+    pub fn stats(&self) -> Stats {
+        self.end.stats()
     }
 }
 
-/// A receiving end of a channel of many ends. Clones receive from the same channel; each value goes to one of them.
-///
-/// When the last one is dropped, the senders are told [`Why::Dropped`] (or [`Why::Panicked`], while unwinding);
-/// [`close`](Receiver::close) tells them [`Why::Closed`].
-pub struct Receiver<T> {
-    core: Arc<Core<T>>,
+/// Another end of the same side. Of a channel that has ended, too.
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        Self { end: self.end.clone() }
+    }
 }
 
-end!(Receiver, WeakReceiver, RECEIVERS);
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.end.describe("Sender", f)
+    }
+}
+
+// An end is whole again after a panic: the panic interrupts an operation, which withdraws.
+impl<T> UnwindSafe for Sender<T> {}
+impl<T> RefUnwindSafe for Sender<T> {}
+
+/// A handle to a [`Sender`] that does not keep the channel open. See [`Sender::downgrade`].
+pub struct WeakSender<T> {
+    end: WeakEnd<T, SENDERS>,
+}
+
+impl<T> WeakSender<T> {
+    /// An end, if there is still one of its side (of a channel that has ended, too). It counts as any other.
+    ///
+    /// ```
+    /// let (tx, rx) = handover::rendezvous::<()>();
+    /// let weak = tx.downgrade();
+    /// assert!(weak.upgrade().is_some_and(|end| end.same_channel(&tx)));
+    /// ```
+    pub fn upgrade(&self) -> Option<Sender<T>> {
+        self.end.upgrade().map(|end| Sender { end })
+    }
+}
+
+impl<T> Clone for WeakSender<T> {
+    fn clone(&self) -> Self {
+        Self { end: self.end.clone() }
+    }
+}
+
+impl<T> fmt::Debug for WeakSender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakSender").finish_non_exhaustive()
+    }
+}
+
+impl<T> UnwindSafe for WeakSender<T> {}
+impl<T> RefUnwindSafe for WeakSender<T> {}
+
+/// A receiving end of a channel of many ends. Clones receive from the same channel; each value goes to one of them.
+///
+/// When the last one has gone, the channel ends with the worst that one of them said: [`Why::Panicked`] if one was dropped while unwinding, else
+/// [`Why::Dropped`] if one was dropped, else [`Why::Closed`]: all of them said [`finish`](Receiver::finish).
+/// [`close`](Receiver::close) ends it for all at once.
+pub struct Receiver<T> {
+    end: End<T, RECEIVERS>,
+}
 
 impl<T> Receiver<T> {
     /// Takes a value from a sender, or waits for one.
@@ -430,7 +397,7 @@ impl<T> Receiver<T> {
     /// ```
     #[inline]
     pub fn recv(&self) -> Take<'_, T> {
-        Op::new(TakeStep::new(&*self.core))
+        Op::new(TakeStep::new(&**self.end.core()))
     }
 
     /// How the channel ended, once it has.
@@ -444,6 +411,157 @@ impl<T> Receiver<T> {
     /// assert_eq!(rx.end(), Some(Why::Closed));
     /// ```
     pub fn end(&self) -> Option<Why> {
-        self.how_ended()
+        self.end.how_ended()
+    }
+
+    /// Waits until the channel has ended, and gives how.
+    ///
+    /// # Errors
+    ///
+    /// [`Why::TimedOut`] or [`Why::NotReady`], if it has not.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses nothing.
+    ///
+    /// ```
+    /// use handover::{Why, rendezvous};
+    ///
+    /// let (tx, rx) = rendezvous::<()>();
+    /// assert!(rx.closed().now().unwrap_err().is_not_ready());
+    /// tx.close();
+    /// assert_eq!(rx.closed().wait(), Ok(Why::Closed));
+    /// ```
+    pub fn closed(&self) -> Closed<'_, T> {
+        self.end.closed()
+    }
+
+    /// Ends the channel for all its ends: the parties that wait are told [`Why::Closed`] at once, whatever an end has said before. Never waits. `true` if this
+    /// call ended it.
+    ///
+    /// A value that was handed over is received. One that is only on offer stays with its sender.
+    ///
+    /// ```
+    /// let (tx, rx) = handover::rendezvous::<()>();
+    /// assert!(rx.close());
+    /// assert!(!tx.close());
+    /// ```
+    pub fn close(&self) -> bool {
+        self.end.close()
+    }
+
+    /// This end is done, the others of its side go on. When the last one of the side has gone, the channel ends with the worst that they said: [`Why::Closed`] only if
+    /// all of them said `finish`. Never waits.
+    ///
+    /// ```
+    /// use handover::{Why, rendezvous};
+    ///
+    /// let (tx, rx) = rendezvous::<()>();
+    /// let other = rx.clone();
+    /// rx.finish();
+    /// assert!(!tx.is_closed());
+    /// other.finish();
+    /// assert_eq!(tx.closed().wait(), Ok(Why::Closed));
+    /// ```
+    pub fn finish(mut self) {
+        self.end.leave(Why::Closed);
+    }
+
+    /// Whether the channel has ended. It may end at any moment after a `false`; a `true` stays.
+    ///
+    /// ```
+    /// let (tx, rx) = handover::rendezvous::<()>();
+    /// assert!(!rx.is_closed());
+    /// drop(tx);
+    /// assert!(rx.is_closed());
+    /// ```
+    pub fn is_closed(&self) -> bool {
+        self.end.how_ended().is_some()
+    }
+
+    /// A handle that does not keep the channel open.
+    ///
+    /// ```
+    /// let (tx, rx) = handover::rendezvous::<()>();
+    /// let weak = rx.downgrade();
+    /// assert!(weak.upgrade().is_some());
+    /// drop(rx);
+    /// assert!(weak.upgrade().is_none());
+    /// ```
+    pub fn downgrade(&self) -> WeakReceiver<T> {
+        WeakReceiver { end: self.end.downgrade() }
+    }
+
+    /// Whether both are ends of one channel.
+    ///
+    /// ```
+    /// let (tx, rx) = handover::rendezvous::<()>();
+    /// assert!(rx.same_channel(&rx.clone()));
+    /// assert!(!rx.same_channel(&handover::rendezvous().1));
+    /// ```
+    pub fn same_channel(&self, other: &Self) -> bool {
+        self.end.same_channel(&other.end)
+    }
+
+    /// What the channel has to do just now. Costs as much as operations wait.
+    ///
+    /// ```
+    /// let (tx, rx) = handover::rendezvous::<()>();
+    /// let other = rx.clone();
+    /// assert_eq!(rx.stats().receivers, 2);
+    /// assert_eq!(rx.stats().handed_over, 0);
+    /// ```
+    pub fn stats(&self) -> Stats {
+        self.end.stats()
     }
 }
+
+/// Another end of the same side. Of a channel that has ended, too.
+impl<T> Clone for Receiver<T> {
+    fn clone(&self) -> Self {
+        Self { end: self.end.clone() }
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.end.describe("Receiver", f)
+    }
+}
+
+// An end is whole again after a panic: the panic interrupts an operation, which withdraws.
+impl<T> UnwindSafe for Receiver<T> {}
+impl<T> RefUnwindSafe for Receiver<T> {}
+
+/// A handle to a [`Receiver`] that does not keep the channel open. See [`Receiver::downgrade`].
+pub struct WeakReceiver<T> {
+    end: WeakEnd<T, RECEIVERS>,
+}
+
+impl<T> WeakReceiver<T> {
+    /// An end, if there is still one of its side (of a channel that has ended, too). It counts as any other.
+    ///
+    /// ```
+    /// let (tx, rx) = handover::rendezvous::<()>();
+    /// let weak = rx.downgrade();
+    /// assert!(weak.upgrade().is_some_and(|end| end.same_channel(&rx)));
+    /// ```
+    pub fn upgrade(&self) -> Option<Receiver<T>> {
+        self.end.upgrade().map(|end| Receiver { end })
+    }
+}
+
+impl<T> Clone for WeakReceiver<T> {
+    fn clone(&self) -> Self {
+        Self { end: self.end.clone() }
+    }
+}
+
+impl<T> fmt::Debug for WeakReceiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakReceiver").finish_non_exhaustive()
+    }
+}
+
+impl<T> UnwindSafe for WeakReceiver<T> {}
+impl<T> RefUnwindSafe for WeakReceiver<T> {}

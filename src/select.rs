@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use crate::claim::{ArmRef, Claim};
 use crate::error::Why;
-use crate::operation::Op;
+use crate::operation::{Op, Until};
 use crate::panics::FirstPanic;
 use crate::step::{Attempt, PutMode, Step, Waiter};
 use crate::sync::Arc;
@@ -152,6 +152,21 @@ impl<A: Arms> Select<A> {
         self.op.wait_deadline(deadline)
     }
 
+    /// Waits in a task until an arm is done or `future` is: then all are looked at once more, and if none is done all are withdrawn and it is `None`.
+    ///
+    /// ```
+    /// use handover::{rendezvous, select};
+    ///
+    /// let (a, b) = (rendezvous::<u8>(), rendezvous::<u8>());
+    /// # pollster::block_on(async {
+    /// let choice = select((a.1.recv(), b.1.recv())).until(std::future::ready(()));
+    /// assert!(choice.await.is_none());
+    /// # });
+    /// ```
+    pub fn until<F: Future>(self, future: F) -> Until<Op<SelectingStep<A>>, F> {
+        self.op.until(future)
+    }
+
     /// Never blocks: an arm is done at once, or all are withdrawn and it is `None`.
     ///
     /// As everywhere, a send to a task that merely waits is not done at once; so two selects that would meet need one that waits.
@@ -162,7 +177,7 @@ impl<A: Arms> Select<A> {
 
 /// A choice under way. (`Select` itself is no operation: an arm cannot be a choice, whose arms would have two claims.)
 #[allow(missing_debug_implementations, reason = "users meet it only inside of `Select`")]
-pub(crate) struct SelectingStep<A: Arms> {
+pub struct SelectingStep<A: Arms> {
     arms: A,
     claim: Option<Arc<Claim>>,
     order: Order,

@@ -26,7 +26,8 @@
 //! Each party has in the word a flag `WAIT` (wake me at your next move), a flag `WAKER_UPDATED` (with another waker than before), and
 //! two bits `END` (it left, and why). A party only ever sets its own `WAIT` and `WAKER_UPDATED`. Its peer clears them, and wakes it,
 //! when the peer puts or leaves, or takes by `take_and_wake`. `END` is set once and stays. `FLUSH_REQUESTED` asks the holder to put what
-//! it has; a put clears it.
+//! it has; a put clears it. `TELL_TAKEN` asks the taker to wake the party that put the message; a put and a take clear it. `WATCHED`
+//! says that there is a watch (see `watch`); it stays.
 //!
 //! The waker itself is stored beside the slot, behind a mutex that is locked only when the waker is another one: each side
 //! keeps a copy (`my_waker`, to compare; `peer_waker`, to wake), so that steady waiting touches no lock and counts no reference.
@@ -56,6 +57,7 @@
 
 use std::fmt;
 use std::mem::{self, MaybeUninit};
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::task::Waker;
@@ -67,14 +69,18 @@ use crate::step::{PutMode, Waiter};
 use crate::sync::{Arc, AtomicU32, Mutex, UnsafeCell};
 use crate::wait::{AdaptiveSpin, this_thread};
 
+pub(crate) mod driven;
 mod outgoing;
+mod watch;
 mod word;
 
 pub(crate) use outgoing::{Message, Outgoing};
+use watch::Watch;
+pub use watch::{Left, Peer, PeerLeft};
 pub(crate) use word::{CLIENT, SERVER};
 use word::{
-    COMMITTED, END, FLUSH_REQUESTED, HELD, KIND, REVOCABLE, WAIT, WAKER_UPDATED, WHOSE, by,
-    end_code, end_of, shift,
+    COMMITTED, END, FLUSH_REQUESTED, HELD, KIND, REVOCABLE, TELL_TAKEN, WAIT, WAKER_UPDATED,
+    WATCHED, WHOSE, by, end_code, end_of, shift,
 };
 
 /// What a party sees in the slot.
@@ -100,6 +106,8 @@ struct Shared<M> {
     left_behind: Mutex<Option<Box<M>>>,
     /// The threads on which the parties last waited. A hint.
     threads: [AtomicUsize; 2],
+    /// Made for the first call that watches a peer; then the word says `WATCHED`.
+    watch: OnceLock<Arc<Watch>>,
 }
 
 // SAFETY: the slot moves values of `M` between threads, and the word admits one party at a time to it (see the table);
@@ -152,6 +160,7 @@ pub(crate) fn slot<M>() -> (Answerer<M>, Asker<M>) {
         wakers: [Mutex::new(None), Mutex::new(None)],
         left_behind: Mutex::new(None),
         threads: [AtomicUsize::new(0), AtomicUsize::new(0)],
+        watch: OnceLock::new(),
     });
     (Half::new(Arc::clone(&shared)), Half::new(shared))
 }
@@ -283,11 +292,33 @@ impl<M, const ME: u32> Half<M, ME> {
         mode: PutMode,
         waker: Option<&Waker>,
     ) -> bool {
+        self.put_with(message, mode, waker, 0)
+    }
+
+    /// As `put`; the take of the message wakes this party, too.
+    pub(crate) fn put_telling(
+        &mut self,
+        message: &mut Option<M>,
+        mode: PutMode,
+        waker: Option<&Waker>,
+    ) -> bool {
+        self.put_with(message, mode, waker, TELL_TAKEN)
+    }
+
+    #[inline(always)]
+    fn put_with(
+        &mut self,
+        message: &mut Option<M>,
+        mode: PutMode,
+        waker: Option<&Waker>,
+        tell: u32,
+    ) -> bool {
         let flags = waker.map_or(0, |waker| self.store_waker(waker));
         let kind = match mode {
             PutMode::Revocable => Self::REVOCABLE_BY_ME,
             PutMode::Committed => Self::COMMITTED_BY_ME,
         };
+        let kind = kind | tell;
         // This keeps the put sound, whatever the caller does: the slot is this party's, and empty.
         let whose = self.seen & WHOSE;
         assert!(
@@ -297,8 +328,8 @@ impl<M, const ME: u32> Half<M, ME> {
         let Some(value) = message.take() else { return true };
         self.fill(value);
         let old = self.update(|word| {
-            let kept =
-                word & !(WHOSE | FLUSH_REQUESTED | Self::THEIR_WAIT | Self::THEIR_WAKER_UPDATED);
+            let cleared = WHOSE | FLUSH_REQUESTED | TELL_TAKEN;
+            let kept = word & !(cleared | Self::THEIR_WAIT | Self::THEIR_WAKER_UPDATED);
             (word & Self::THEIR_END == 0).then_some(kept | kind | flags)
         });
         match old {
@@ -316,10 +347,14 @@ impl<M, const ME: u32> Half<M, ME> {
         }
     }
 
-    /// Takes the peer's message, if there is one. The peer is not woken: it waits for what comes next.
+    /// Takes the peer's message, if there is one. The peer is not woken, unless it asked for that: it waits for what comes next.
     #[inline(always)]
     pub(crate) fn take(&mut self) -> Option<M> {
-        if self.load() & WHOSE == Self::COMMITTED_BY_THEM {
+        let word = self.load();
+        if word & TELL_TAKEN != 0 {
+            return self.take_and_wake();
+        }
+        if word & WHOSE == Self::COMMITTED_BY_THEM {
             return (!mem::replace(&mut self.has_taken, true)).then(|| self.empty());
         }
         self.update(|word| {
@@ -336,11 +371,14 @@ impl<M, const ME: u32> Half<M, ME> {
         let old = self.update(|word| {
             let whose = word & WHOSE;
             let is_mine = whose == Self::REVOCABLE_BY_THEM || whose == Self::COMMITTED_BY_THEM;
-            let kept = word & !(WHOSE | Self::THEIR_WAIT | Self::THEIR_WAKER_UPDATED);
+            let kept = word & !(WHOSE | TELL_TAKEN | Self::THEIR_WAIT | Self::THEIR_WAKER_UPDATED);
             is_mine.then_some(kept | Self::HELD_BY_ME)
         })?;
         let message = self.empty();
+        // The driver polls the peer after a demand, not after a take.
+        let driver = self.driver.take();
         panics::swallow(|| self.wake(old));
+        self.driver = driver;
         Some(message)
     }
 
@@ -395,6 +433,11 @@ impl<M, const ME: u32> Half<M, ME> {
         }
     }
 
+    /// A number that only the two parties of this slot have in common.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.shared).addr()
+    }
+
     /// Whether a wake-up was left to the driver since the last call.
     #[inline(always)]
     pub(crate) fn takes_owed_wake(&mut self) -> bool {
@@ -419,22 +462,56 @@ impl<M, const ME: u32> Half<M, ME> {
             let cleared = WHOSE | Self::THEIR_WAIT | Self::THEIR_WAKER_UPDATED | Self::MY_WAIT;
             word & !cleared | whose | end_code(why) << shift(ME)
         };
-        let old = if word & Self::THEIR_END == 0 {
-            self.update(|word| Some(left(word)))?
-        } else {
+        let mut panic = FirstPanic::default();
+        let is_last = word & Self::THEIR_END != 0 && word & WATCHED == 0;
+        let old = if is_last {
             // Ordering: Relaxed, since only the drop of the channel looks at it from now on.
             self.shared.word.store(left(word), Relaxed);
             word
+        } else {
+            self.publish_end(why, left, &mut panic)?
         };
         // The task that drove this party does not poll the peer any more.
         let driver = self.driver.take();
-        self.wake(old);
-        drop(driver);
+        panic.run(|| self.wake(old));
+        panic.run(|| drop(driver));
+        panic.resume();
         if let Some(mine) = self.my_waker.take() {
             let stored = self.shared.wakers[ME as usize].lock().take();
             drop((mine, stored));
         }
         end_of(old, Self::PEER)
+    }
+
+    /// Sets this party's end in the word, and as one with it in the watch, if there is one.
+    fn publish_end(
+        &mut self,
+        why: Why,
+        left: impl Fn(u32) -> u32,
+        panic: &mut FirstPanic,
+    ) -> Option<u32> {
+        // A watch that is made meanwhile changes the word.
+        let unwatched = |word| (word & WATCHED == 0).then(|| left(word));
+        if let Some(old) = self.update(unwatched) {
+            return Some(old);
+        }
+        let watch = Arc::clone(self.shared.watch.get()?);
+        let (old, watchers) = watch.leave(ME, why, || self.update(|word| Some(left(word))));
+        for waker in watchers {
+            panic.run(|| waker.wake());
+        }
+        old
+    }
+
+    /// Watches the peer.
+    pub(crate) fn peer(&self) -> Peer {
+        let watch = self.shared.watch.get_or_init(Watch::new);
+        // Ordering: AcqRel, so that the party that finds the flag finds the watch.
+        let old = self.shared.word.fetch_or(WATCHED, AcqRel);
+        if let Some(why) = end_of(old, Self::PEER) {
+            watch.set_end(Self::PEER, why);
+        }
+        Peer::new(Arc::clone(watch), Self::PEER)
     }
 
     /// Leaves a message outside of the slot, for a peer that has not asked.
@@ -523,6 +600,10 @@ impl<M, const ME: u32> Waiter for Half<M, ME> {
         // Ordering: Relaxed, as a wrong hint only costs time.
         let there = self.shared.threads[Self::PEER as usize].load(Relaxed);
         there != 0 && there != here
+    }
+
+    fn can_never_go_on(&self) -> bool {
+        ME == SERVER && driven::is_driven(self.address())
     }
 
     #[inline(always)]

@@ -87,11 +87,36 @@ pub trait Waiter {
         None
     }
 
+    /// Whether this very thread drives the peer, so that it would wait for ever if it blocked.
+    fn can_never_go_on(&self) -> bool {
+        false
+    }
+
     /// How long this end spins.
     fn spin(&self) -> AdaptiveSpin;
 
     /// Keeps what the last wait taught about spinning.
     fn set_spin(&mut self, spin: AdaptiveSpin);
+}
+
+/// The waiter of a party that waits for an end. That may be long in coming, so a thread parks soon.
+#[derive(Debug)]
+pub struct Unhurried;
+
+impl Waiter for Unhurried {
+    fn has_changed(&mut self) -> bool {
+        false
+    }
+
+    fn is_peer_elsewhere(&mut self) -> bool {
+        false
+    }
+
+    fn spin(&self) -> AdaptiveSpin {
+        AdaptiveSpin::new()
+    }
+
+    fn set_spin(&mut self, _: AdaptiveSpin) {}
 }
 
 /// What `select` needs of a step, beside the attempts.

@@ -16,12 +16,14 @@
 use std::fmt;
 use std::mem;
 use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::task::{Context, Poll};
 use std::thread;
 
-use crate::error::{SendError, Why};
+use crate::drive;
+use crate::error::{RecvError, SendError, Why};
 use crate::operation::Op;
 use crate::panics::FirstPanic;
-use crate::slot::{Answerer, Asker, Message, slot};
+use crate::slot::{Answerer, Asker, Left, Message, Peer, slot};
 use crate::step::PutMode;
 
 mod iter;
@@ -34,8 +36,8 @@ pub use leftover::Batch;
 use leftover::{BoxIter, Leftover};
 use read::{Amount, ReadIntoStep, ReadOnceStep, ReadOneStep, ReadProgress, ReadStep};
 pub use read::{Read, ReadInto, ReadOnce, ReadOne};
-pub use write::{Flush, SendOne, Write, WriteLocal};
-use write::{FlushStep, SendOneStep, WriteProgress, WriteStep};
+pub use write::{Flush, SendOne, Wanted, Write, WriteLocal};
+use write::{FlushStep, SendOneStep, WantedStep, WriteProgress, WriteStep};
 
 /// What goes through the slot: requests up, answers down.
 type StreamMessage<T> = Message<Answer<T>, Request<T>>;
@@ -55,17 +57,30 @@ impl<T> Request<T> {
     }
 }
 
-/// What a request asks for.
+/// What a reader asks for: see [`Writer::wanted`].
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Want {
-    /// One item.
+pub enum Want {
+    /// One item: [`Reader::recv`] and what is made of it.
     One,
-    /// So many items.
+    /// So many items: [`Reader::read`]; [`Reader::read_all`] asks for [`usize::MAX`].
     Exactly(usize),
-    /// As many items as one write brings, but no more than this.
+    /// As many items as one write brings, but no more than this: [`Reader::read_some`].
     UpTo(usize),
-    /// A whole write.
+    /// A whole write: [`Reader::read_once`].
     Write,
+}
+
+impl Want {
+    /// What is missing when there are so many items.
+    const fn missing(self, items: usize) -> Self {
+        match self {
+            Want::Exactly(usize::MAX) => self,
+            Want::Exactly(n) => Want::Exactly(n.saturating_sub(items)),
+            Want::UpTo(n) => Want::UpTo(n.saturating_sub(items)),
+            Want::One | Want::Write => self,
+        }
+    }
 }
 
 /// The answer to a request.
@@ -268,6 +283,94 @@ impl<T> Writer<T> {
         Op::new(FlushStep { writer: self, progress: WriteProgress::empty(), is_begun: false })
     }
 
+    /// Waits until the reader asks, and gives what is still missing of what it asks for. For a writer that makes its items in portions, or asks another
+    /// channel for them.
+    ///
+    /// It leaves the request as it is. A reader may give up on its request at any moment, and ask for something else.
+    ///
+    /// # Errors
+    ///
+    /// The end of the channel, if the reader has left.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses nothing.
+    ///
+    /// ```
+    /// use handover::{Want, stream};
+    ///
+    /// let (mut writer, mut reader) = stream();
+    /// # pollster::block_on(async {
+    /// let write = async {
+    ///     assert_eq!(writer.wanted().await, Ok(Want::Exactly(3)));
+    ///     writer.send('a').await.unwrap();
+    ///     assert_eq!(writer.wanted().await, Ok(Want::Exactly(2)));
+    ///     writer.write(['b', 'c']).await.unwrap();
+    /// };
+    /// let ((), read) = futures_lite::future::zip(write, reader.read(3)).await;
+    /// assert_eq!(read.unwrap(), ['a', 'b', 'c']);
+    /// # });
+    /// ```
+    pub fn wanted(&mut self) -> Wanted<'_, T> {
+        Op::new(WantedStep { writer: self })
+    }
+
+    /// Waits until the reader has left, and gives how. It needs no request.
+    ///
+    /// # Errors
+    ///
+    /// [`Why::TimedOut`] or [`Why::NotReady`], if it has not.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses nothing.
+    ///
+    /// ```
+    /// use handover::{Why, stream};
+    ///
+    /// let (mut writer, reader) = stream::<u8>();
+    /// assert!(writer.closed().now().unwrap_err().is_not_ready());
+    /// drop(reader);
+    /// assert_eq!(writer.closed().wait(), Ok(Why::Dropped));
+    /// ```
+    pub fn closed(&mut self) -> Left<'_> {
+        self.half.peer().left(None)
+    }
+
+    /// A handle that watches the reader: another thread, a callback or a task can keep it. The first one costs an allocation.
+    ///
+    /// ```
+    /// let (writer, reader) = handover::stream::<u8>();
+    /// let peer = writer.peer();
+    /// assert!(!peer.is_closed());
+    /// drop(reader);
+    /// assert!(peer.is_closed());
+    /// ```
+    pub fn peer(&self) -> Peer {
+        self.half.peer()
+    }
+
+    /// As [`finish`](Writer::finish), with another end than [`Why::Closed`]: for a relay that passes on the end of another channel.
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](Writer::finish).
+    ///
+    /// # Panics
+    ///
+    /// If `why` is no end: see [`Why::is_end`].
+    ///
+    /// ```
+    /// use handover::{Why, stream};
+    ///
+    /// let (writer, mut reader) = stream::<u8>();
+    /// writer.end_as(Why::Dropped).unwrap();
+    /// assert_eq!(reader.recv().wait().unwrap_err().why(), Why::Dropped);
+    /// ```
+    pub fn end_as(mut self, why: Why) -> Result<(), SendError<Vec<T>>> {
+        self.finish_as(why.assert_end())
+    }
+
     /// Hands over the batch in hand, however short, and closes the channel: the reader is told [`Why::Closed`] after the items. Never
     /// waits.
     ///
@@ -289,7 +392,11 @@ impl<T> Writer<T> {
     /// # });
     /// ```
     pub fn finish(mut self) -> Result<(), SendError<Vec<T>>> {
-        match self.leave(Why::Closed) {
+        self.finish_as(Why::Closed)
+    }
+
+    fn finish_as(&mut self, why: Why) -> Result<(), SendError<Vec<T>>> {
+        match self.leave(why) {
             Some((why, items)) => Err(SendError::new(why, Some(items))),
             None => Ok(()),
         }
@@ -378,6 +485,15 @@ impl<T> Reader<T> {
     /// # Cancel safety
     ///
     /// Dropping it loses nothing: an item that comes is for the next request, of whatever kind. So it is for all requests.
+    ///
+    /// ```
+    /// use handover::stream;
+    /// use std::thread;
+    ///
+    /// let (mut writer, mut reader) = stream();
+    /// thread::spawn(move || writer.write(1..).wait());
+    /// assert_eq!((reader.recv().wait(), reader.recv().wait()), (Ok(1), Ok(2)));
+    /// ```
     pub fn recv(&mut self) -> ReadOne<'_, T> {
         Op::new(ReadOneStep { reader: self })
     }
@@ -482,6 +598,16 @@ impl<T> Reader<T> {
     /// # Cancel safety
     ///
     /// As [`read`](Reader::read).
+    ///
+    /// ```
+    /// use handover::{Why, stream};
+    /// use std::thread;
+    ///
+    /// let (mut writer, mut reader) = stream();
+    /// thread::spawn(move || writer.write(0..4).wait().map(|()| writer.finish()));
+    /// assert_eq!(reader.read_all().wait().unwrap(), [0, 1, 2, 3]);
+    /// assert_eq!(reader.end(), Some(Why::Closed)); // that was all
+    /// ```
     pub fn read_all(&mut self) -> Read<'_, T> {
         Op::new(ReadStep { reader: self, progress: ReadProgress::new(Amount::All) })
     }
@@ -511,12 +637,105 @@ impl<T> Reader<T> {
         Op::new(ReadOnceStep { reader: Some(self) })
     }
 
-    /// How the channel ended, once a call on this end has told it: by its error, or by fewer items than asked for.
+    /// Waits until the writer has left, and gives how. Items that the writer handed over before are still received after it.
+    ///
+    /// # Errors
+    ///
+    /// [`Why::TimedOut`] or [`Why::NotReady`], if it has not.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses nothing.
+    ///
+    /// ```
+    /// use handover::{Why, stream};
+    ///
+    /// let (writer, mut reader) = stream::<u8>();
+    /// assert!(reader.closed().now().unwrap_err().is_not_ready());
+    /// drop(writer);
+    /// assert_eq!(reader.closed().wait(), Ok(Why::Dropped));
+    /// ```
+    pub fn closed(&mut self) -> Left<'_> {
+        self.half.peer().left(Some(&mut self.reported_end))
+    }
+
+    /// A handle that watches the writer: another thread, a callback or a task can keep it. The first one costs an allocation.
+    ///
+    /// ```
+    /// let (writer, reader) = handover::stream::<u8>();
+    /// let peer = reader.peer();
+    /// assert!(!peer.is_closed());
+    /// drop(writer);
+    /// assert!(peer.is_closed());
+    /// ```
+    pub fn peer(&self) -> Peer {
+        self.half.peer()
+    }
+
+    /// Closes the channel with another end than [`Why::Closed`]: for a relay that passes on the end of another channel. Never waits.
+    ///
+    /// # Panics
+    ///
+    /// If `why` is no end: see [`Why::is_end`].
+    ///
+    /// ```
+    /// use handover::{Why, stream};
+    ///
+    /// let (mut writer, reader) = stream::<u8>();
+    /// reader.end_as(Why::Panicked);
+    /// assert_eq!(writer.send(1).wait().unwrap_err().why(), Why::Panicked);
+    /// ```
+    pub fn end_as(mut self, why: Why) {
+        self.half.leave(why.assert_end());
+    }
+
+    /// Asks for an item and waits for it, for a future that is written by hand. If it is pending, the waker stays registered.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Reader::recv).
+    ///
+    /// ```
+    /// use std::future::poll_fn;
+    ///
+    /// let (mut writer, mut reader) = handover::stream();
+    /// # pollster::block_on(async {
+    /// let recv = poll_fn(|context| reader.poll_recv(context));
+    /// let (sent, received) = futures_lite::future::zip(writer.send(1), recv).await;
+    /// assert_eq!((sent.is_ok(), received), (true, Ok(1)));
+    /// # });
+    /// ```
+    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
+        let mut recv = self.recv();
+        let polled = drive::poll(&mut recv.step, context);
+        recv.detach(); // Its waker stays registered.
+        polled
+    }
+
+    /// How the channel ended, once a call on this end has told it: by its error, by fewer items than asked for, or by [`closed`](Reader::closed).
+    ///
+    /// ```
+    /// use handover::{Why, stream};
+    ///
+    /// let (writer, mut reader) = stream::<u8>();
+    /// writer.finish().unwrap();
+    /// assert_eq!(reader.end(), None);
+    /// assert_eq!(reader.read(3).wait().unwrap(), []);
+    /// assert_eq!(reader.end(), Some(Why::Closed));
+    /// ```
     pub fn end(&self) -> Option<Why> {
         self.reported_end
     }
 
     /// Closes the channel: the writer is told [`Why::Closed`], at once if it waits. Never waits itself.
+    ///
+    /// ```
+    /// use handover::{Why, stream};
+    ///
+    /// let (mut writer, reader) = stream();
+    /// reader.close();
+    /// assert_eq!(writer.send(1).wait().unwrap_err().why(), Why::Closed);
+    /// ```
     pub fn close(mut self) {
         self.half.leave(Why::Closed);
     }

@@ -3,9 +3,8 @@
 use std::task::{Context, Poll};
 
 use super::Client;
-use crate::drive;
 use crate::error::Why;
-use crate::sequence::{Iter, Source};
+use crate::sequence::{IntoInner, Iter, Source};
 
 impl<T> Source for Client<T> {
     type Item = T;
@@ -17,11 +16,7 @@ impl<T> Source for Client<T> {
 
     #[inline]
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
-        let mut recv = self.recv();
-        let polled = drive::poll(&mut recv.step, context);
-        // Pending, the waker stays: the stream goes on waiting without the operation.
-        recv.detach();
-        polled.map(Result::ok)
+        self.poll_recv(context).map(Result::ok)
     }
 
     fn unregister(&mut self) {
@@ -33,12 +28,47 @@ impl<T> Source for Client<T> {
     }
 }
 
+impl<T> IntoInner for Client<T> {
+    type Inner = Self;
+
+    fn into_inner(self) -> Self {
+        self
+    }
+}
+
+impl<'a, T> IntoInner for &'a mut Client<T> {
+    type Inner = Self;
+
+    fn into_inner(self) -> Self {
+        self
+    }
+}
+
+/// The items one by one, each awaited by *blocking this thread*.
+///
+/// Inside of an `async fn` a `for` loop over a client would block the executor's thread; there it is
+/// `while let Some(item) = items.next().await` over [`Client::into_stream`]. A project can have clippy say so, in its `clippy.toml`:
+///
+/// ```toml
+/// disallowed-methods = [
+///     { path = "handover::operation::Op::wait", reason = "blocks the executor: .await" },
+///     { path = "<handover::iter::Iter<S> as core::iter::Iterator>::next", reason = "blocks the executor: .into_stream()" },
+/// ]
+/// ```
+///
+/// ```
+/// let (server, client) = handover::simplex();
+/// server.finish_with(1).unwrap();
+/// for item in client {
+///     assert_eq!(item, 1);
+/// }
+/// ```
 impl<T> IntoIterator for Client<T> {
     type Item = T;
     type IntoIter = Iter<Client<T>>;
 
     fn into_iter(self) -> Iter<Client<T>> {
-        Iter { source: self }
+        Iter::new(self)
     }
 }
 

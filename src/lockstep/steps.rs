@@ -126,6 +126,78 @@ impl<T, U> ReclaimStep for ExchangeStep<'_, T, U> {
     }
 }
 
+/// Answers, and is done when the client has taken it: see [`Server::answer`].
+pub type Answer<'a, T, U> = Op<AnswerStep<'a, T, U>>;
+
+pub struct AnswerStep<'a, T, U> {
+    pub(super) server: &'a mut Server<T, U>,
+    pub(super) answer: Outgoing<Message<T, U>>,
+}
+
+impl<T, U> Step for AnswerStep<'_, T, U> {
+    const NAME: &'static str = "Server::answer";
+    type Output = Result<(), SendError<T>>;
+    type Waiter = ServerHalf<T, U>;
+
+    fn step(&mut self, attempt: Attempt<'_>) -> Poll<Self::Output> {
+        loop {
+            let half = &mut self.server.half;
+            let state = half.load_state();
+            if self.answer.is_through() || (self.answer.is_sent() && state != SlotState::Sent) {
+                self.answer.set_taken();
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(why) = half.peer_end() {
+                return Poll::Ready(self.expire(why));
+            }
+            match state {
+                SlotState::MyTurn => {
+                    if self.answer.put_telling(half, attempt) {
+                        return Poll::Pending;
+                    }
+                }
+                // The answer before this one has not been followed by a demand yet: what comes up with that is dropped.
+                SlotState::Received => drop(half.take()),
+                SlotState::Sent | SlotState::PeerTurn => {
+                    if half.is_pending(attempt) {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+    }
+
+    fn expire(&mut self, why: Why) -> Self::Output {
+        match self.reclaim() {
+            None => Ok(()), // The client has taken it since the last attempt.
+            unsent => Err(SendError::new(why, unsent)),
+        }
+    }
+
+    fn withdraw(&mut self) {
+        drop(self.reclaim());
+    }
+
+    #[inline]
+    fn waiter(&mut self) -> &mut Self::Waiter {
+        &mut self.server.half
+    }
+}
+
+impl<T, U> SelectStep for AnswerStep<'_, T, U> {
+    fn rewind(&mut self) {
+        self.answer.rewind(&mut self.server.half);
+    }
+}
+
+impl<T, U> ReclaimStep for AnswerStep<'_, T, U> {
+    type Value = T;
+
+    fn reclaim(&mut self) -> Option<T> {
+        self.answer.take_back(&mut self.server.half).and_then(Message::answer)
+    }
+}
+
 /// Sends the items of an iterator, each on demand: see [`Server::send_all`].
 pub type SendAll<'a, I> = Op<SendAllStep<'a, I>>;
 

@@ -4,12 +4,11 @@
 use std::task::Poll;
 
 use super::channel::Core;
-use super::queue::Ticket;
 use super::state::Outcome;
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
-use crate::step::{Attempt, SelectStep, Step, Waiter};
-use crate::wait::AdaptiveSpin;
+use crate::queue::Ticket;
+use crate::step::{Attempt, SelectStep, Step, Unhurried};
 
 /// Waits for the end: see [`Sender::closed`](crate::Sender::closed) and [`Receiver::closed`](crate::Receiver::closed).
 pub type Closed<'a, T> = Op<ClosedStep<'a, T>>;
@@ -71,23 +70,4 @@ impl<T> SelectStep for ClosedStep<'_, T> {
     fn rewind(&mut self) {
         self.withdraw();
     }
-}
-
-/// The end may be long in coming: a thread that waits for it parks soon.
-pub struct Unhurried;
-
-impl Waiter for Unhurried {
-    fn has_changed(&mut self) -> bool {
-        false
-    }
-
-    fn is_peer_elsewhere(&mut self) -> bool {
-        false
-    }
-
-    fn spin(&self) -> AdaptiveSpin {
-        AdaptiveSpin::new()
-    }
-
-    fn set_spin(&mut self, _: AdaptiveSpin) {}
 }

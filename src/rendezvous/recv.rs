@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::Receiver;
 use super::channel::{Core, Place, RECEIVERS};
-use super::queue::Ticket;
 use super::state::{MANY_UNRESPONSIVE, Outcome};
 use crate::drive;
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
-use crate::sequence::{Iter, Source, Stream};
+use crate::queue::Ticket;
+use crate::sequence::{IntoInner, Iter, Source, Stream};
 use crate::step::{Attempt, SelectStep, Step, Waiter};
 use crate::wait::{AdaptiveSpin, is_past};
 
@@ -148,7 +148,7 @@ impl<T, C: Deref<Target = Core<T>>> SelectStep for TakeStep<C> {
 }
 
 /// The values of a receiver that is borrowed.
-pub(crate) type Values<'a, T> = ValueSource<&'a Core<T>>;
+pub(crate) type Values<'a, T> = ValueSource<BorrowedEnd<'a, T>>;
 /// The values of a receiver that is owned.
 pub(crate) type IntoValues<T> = ValueSource<OwnedEnd<T>>;
 
@@ -197,6 +197,18 @@ impl<T, C: Deref<Target = Core<T>>> Source for ValueSource<C> {
     }
 }
 
+/// An end that is borrowed, with the way to its core.
+pub struct BorrowedEnd<'a, T>(&'a Receiver<T>);
+
+impl<T> Deref for BorrowedEnd<'_, T> {
+    type Target = Core<T>;
+
+    #[inline]
+    fn deref(&self) -> &Core<T> {
+        self.0.end.core()
+    }
+}
+
 /// An end that is kept for its core. (`Receiver` itself is not to be a pointer for its users.)
 pub struct OwnedEnd<T>(Receiver<T>);
 
@@ -205,7 +217,25 @@ impl<T> Deref for OwnedEnd<T> {
 
     #[inline]
     fn deref(&self) -> &Core<T> {
-        &self.0.core
+        self.0.end.core()
+    }
+}
+
+impl<'a, T> IntoInner for Values<'a, T> {
+    type Inner = &'a Receiver<T>;
+
+    fn into_inner(mut self) -> &'a Receiver<T> {
+        self.unregister();
+        self.take.place.place.core.0
+    }
+}
+
+impl<T> IntoInner for IntoValues<T> {
+    type Inner = Receiver<T>;
+
+    fn into_inner(mut self) -> Receiver<T> {
+        self.unregister();
+        self.take.place.place.core.0
     }
 }
 
@@ -222,7 +252,7 @@ impl<T> Receiver<T> {
     /// assert_eq!(rx.iter().next(), Some(4));
     /// ```
     pub fn iter(&self) -> Iter<Values<'_, T>> {
-        Iter { source: ValueSource::new(&*self.core) }
+        Iter::new(ValueSource::new(BorrowedEnd(self)))
     }
 
     /// The values as a [`futures_core::Stream`], up to the end of the channel, which its `end()` then tells.
@@ -242,7 +272,7 @@ impl<T> Receiver<T> {
     /// # });
     /// ```
     pub fn stream(&self) -> Stream<Values<'_, T>> {
-        Stream { source: ValueSource::new(&*self.core) }
+        Stream::new(ValueSource::new(BorrowedEnd(self)))
     }
 
     /// This end as a [`futures_core::Stream`] of its values.
@@ -257,16 +287,35 @@ impl<T> Receiver<T> {
     /// # });
     /// ```
     pub fn into_stream(self) -> Stream<IntoValues<T>> {
-        Stream { source: ValueSource::new(OwnedEnd(self)) }
+        Stream::new(ValueSource::new(OwnedEnd(self)))
     }
 }
 
+/// The values one by one, each awaited by *blocking this thread*.
+///
+/// Inside of an `async fn` a `for` loop over a receiver would block the executor's thread; there it is
+/// `while let Some(item) = items.next().await` over [`Receiver::into_stream`]. A project can have clippy say so, in its `clippy.toml`:
+///
+/// ```toml
+/// disallowed-methods = [
+///     { path = "handover::operation::Op::wait", reason = "blocks the executor: .await" },
+///     { path = "<handover::iter::Iter<S> as core::iter::Iterator>::next", reason = "blocks the executor: .into_stream()" },
+/// ]
+/// ```
+///
+/// ```
+/// let (tx, rx) = handover::rendezvous::<u8>();
+/// tx.close();
+/// for value in rx {
+///     unreachable!("{value}");
+/// }
+/// ```
 impl<T> IntoIterator for Receiver<T> {
     type Item = T;
     type IntoIter = Iter<IntoValues<T>>;
 
     fn into_iter(self) -> Iter<IntoValues<T>> {
-        Iter { source: ValueSource::new(OwnedEnd(self)) }
+        Iter::new(ValueSource::new(OwnedEnd(self)))
     }
 }
 

@@ -5,11 +5,11 @@ use std::mem;
 use std::task::Poll;
 
 use super::channel::{Core, Place, SENDERS};
-use super::queue::Ticket;
 use super::send::{Send, SendStep};
 use super::state::Outcome;
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
+use crate::queue::Ticket;
 use crate::step::{Attempt, SelectStep, Step};
 
 /// Waits until a receiver stands ready: see [`Sender::reserve`](crate::Sender::reserve).

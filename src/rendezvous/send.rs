@@ -4,11 +4,11 @@
 use std::task::Poll;
 
 use super::channel::{Core, Place, SENDERS};
-use super::queue::Ticket;
 use super::state::Outcome;
 use crate::claim::ArmRef;
 use crate::error::{Rest, SendError, Why, WriteError};
 use crate::operation::Op;
+use crate::queue::Ticket;
 use crate::step::{Attempt, ReclaimStep, SelectStep, Step};
 
 /// A value on its way.

@@ -46,10 +46,10 @@
 use std::mem;
 use std::task::Waker;
 
-use super::queue::{Ticket, WaitQueue};
 use super::wakes::WakeList;
 use crate::claim::{ArmHandle, SelectId};
 use crate::error::Why;
+use crate::queue::{Ticket, WaitQueue};
 use crate::step::Attempt;
 use crate::wait::WaiterKind;
 
@@ -190,6 +190,8 @@ pub(super) struct State<T> {
     /// How many ends each side has.
     ends: [u32; 2],
     end: Option<Why>,
+    /// The worst that an end of each side has said as it left.
+    worst: [Option<Why>; 2],
     /// How many of the notified tasks have been left without an offer.
     unresponsive: u32,
     receivers: WaitQueue<WaitingReceiver<T>, 2>,
@@ -213,6 +215,7 @@ impl<T> State<T> {
             handed_over: 0,
             ends,
             end: None,
+            worst: [None; 2],
         }
     }
 
@@ -233,11 +236,20 @@ impl<T> State<T> {
         self.ends[side] = self.ends[side].checked_add(1).expect("fewer than 2^32 ends of a side");
     }
 
-    /// Removes an end of a side; the last one ends the channel.
+    /// Removes an end of a side; the last one ends the channel, with the worst that an end of that side has said.
     pub(super) fn remove_end(&mut self, side: usize, why: Why, wakes: &mut WakeList<'_>) {
+        const fn badness(why: Why) -> u8 {
+            match why {
+                Why::Closed => 0,
+                Why::Panicked => 2,
+                _ => 1,
+            }
+        }
+        let worst = self.worst[side].into_iter().chain([why]).max_by_key(|why| badness(*why));
+        self.worst[side] = worst;
         self.ends[side] -= 1;
         if self.ends[side] == 0 {
-            self.close(why, wakes);
+            self.close(worst.unwrap_or(why), wakes);
         }
     }
 

@@ -52,7 +52,7 @@ pub trait Arm {
 /// What a [`select`](crate::select()) chooses from: a tuple of two to eight arms, or an array or a [`Vec`] of arms of one type.
 ///
 /// ```
-/// use handover::op::Arms;
+/// use handover::Arms;
 ///
 /// fn at_once<A: Arms>(arms: A) -> bool {
 ///     handover::select(arms).now().is_some()

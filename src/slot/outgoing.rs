@@ -63,6 +63,11 @@ impl<M> Outgoing<M> {
         self.is_put
     }
 
+    /// Whether it is in the slot, or taken.
+    pub(crate) const fn is_sent(&self) -> bool {
+        self.is_put && self.message.is_none()
+    }
+
     /// Whether nothing is to be put or to be taken.
     pub(crate) const fn is_through(&self) -> bool {
         self.message.is_none() && !self.is_put
@@ -78,6 +83,17 @@ impl<M> Outgoing<M> {
         // Set before the put: a waker may panic when the message is already in the slot.
         self.is_put = true;
         self.is_put = half.put(&mut self.message, attempt.put_mode, attempt.waker);
+        self.is_put
+    }
+
+    /// As `put`; the take wakes this party, too.
+    pub(crate) fn put_telling<const ME: u32>(
+        &mut self,
+        half: &mut Half<M, ME>,
+        attempt: Attempt<'_>,
+    ) -> bool {
+        self.is_put = true;
+        self.is_put = half.put_telling(&mut self.message, attempt.put_mode, attempt.waker);
         self.is_put
     }
 

@@ -16,6 +16,10 @@ pub(super) const COMMITTED: u32 = 0b010;
 const SIDE: u32 = 0b100;
 pub(super) const WHOSE: u32 = KIND | SIDE;
 pub(super) const FLUSH_REQUESTED: u32 = 0b1000;
+/// The party that put the message is to be woken when it is taken.
+pub(super) const TELL_TAKEN: u32 = 1 << 12;
+/// There is a watch.
+pub(super) const WATCHED: u32 = 1 << 13;
 
 // A party's flags, to be shifted by `shift(side)`.
 pub(super) const WAIT: u32 = 0b0001;

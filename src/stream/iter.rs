@@ -4,13 +4,21 @@
     reason = "users meet the sources only inside of `Iter` and `Stream`"
 )]
 
+use std::borrow::BorrowMut;
+use std::marker::PhantomData;
 use std::task::{Context, Poll};
 
 use super::Reader;
 use super::read::ReadAheadStep;
 use crate::drive;
 use crate::error::Why;
-use crate::sequence::{Iter, Source, Stream};
+use crate::sequence::{IntoInner, Iter, Source, Stream};
+
+/// See `iter`, where users find these names.
+pub(crate) type Chunks<'a, T> = Iter<ChunkSource<T, &'a mut Reader<T>>>;
+pub(crate) type IntoChunks<T> = Iter<ChunkSource<T, Reader<T>>>;
+pub(crate) type Ahead<'a, T> = Iter<AheadSource<T, &'a mut Reader<T>>>;
+pub(crate) type IntoAhead<T> = Iter<AheadSource<T, Reader<T>>>;
 
 impl<T> Source for Reader<T> {
     type Item = T;
@@ -20,11 +28,7 @@ impl<T> Source for Reader<T> {
     }
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
-        let mut recv = self.recv();
-        let polled = drive::poll(&mut recv.step, context);
-        // Pending, the waker stays: the stream goes on waiting without the operation.
-        recv.detach();
-        polled.map(Result::ok)
+        self.poll_recv(context).map(Result::ok)
     }
 
     fn unregister(&mut self) {
@@ -36,67 +40,119 @@ impl<T> Source for Reader<T> {
     }
 }
 
-/// A reader that is asked for `n` at a time: batches.
-pub struct ChunkSource<'a, T> {
-    reader: &'a mut Reader<T>,
-    n: usize,
+impl<T> IntoInner for Reader<T> {
+    type Inner = Self;
+
+    fn into_inner(self) -> Self {
+        self
+    }
 }
 
-impl<T> Source for ChunkSource<'_, T> {
+impl<'a, T> IntoInner for &'a mut Reader<T> {
+    type Inner = Self;
+
+    fn into_inner(self) -> Self {
+        self
+    }
+}
+
+/// A reader, owned or borrowed, that is asked for `n` items at a time: batches.
+pub struct ChunkSource<T, R> {
+    reader: R,
+    n: usize,
+    items: PhantomData<fn() -> T>,
+}
+
+impl<T, R> ChunkSource<T, R> {
+    const fn new(reader: R, n: usize) -> Self {
+        Self { reader, n, items: PhantomData }
+    }
+}
+
+impl<T, R: BorrowMut<Reader<T>>> Source for ChunkSource<T, R> {
     type Item = Vec<T>;
 
     fn wait_next(&mut self) -> Option<Vec<T>> {
-        self.reader.read(self.n).wait().ok().filter(|chunk| !chunk.is_empty())
+        let chunk = self.reader.borrow_mut().read(self.n).wait();
+        chunk.ok().filter(|chunk| !chunk.is_empty())
     }
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Vec<T>>> {
-        let mut read = self.reader.read(self.n);
+        let mut read = self.reader.borrow_mut().read(self.n);
         let polled = drive::poll(&mut read.step, context);
         read.suspend();
         polled.map(|read| read.ok().filter(|chunk| !chunk.is_empty()))
     }
 
     fn unregister(&mut self) {
-        self.reader.half.unregister();
+        self.reader.borrow_mut().half.unregister();
     }
 
     fn end(&self) -> Option<Why> {
-        self.reader.reported_end
+        self.reader.borrow().reported_end
     }
 }
 
-/// A reader that asks for the next `n` when it has got `n`: items.
-pub struct AheadSource<'a, T> {
-    reader: &'a mut Reader<T>,
-    n: usize,
+impl<T, R: BorrowMut<Reader<T>>> IntoInner for ChunkSource<T, R> {
+    type Inner = R;
+
+    fn into_inner(self) -> R {
+        self.reader
+    }
 }
 
-impl<T> Source for AheadSource<'_, T> {
+/// A reader, owned or borrowed, that asks for the next `n` items when it has got `n`.
+pub struct AheadSource<T, R> {
+    reader: R,
+    n: usize,
+    items: PhantomData<fn() -> T>,
+}
+
+impl<T, R> AheadSource<T, R> {
+    fn new(reader: R, n: usize) -> Self {
+        Self { reader, n: n.max(1), items: PhantomData }
+    }
+}
+
+impl<T, R: BorrowMut<Reader<T>>> AheadSource<T, R> {
+    fn step(&mut self) -> ReadAheadStep<'_, T> {
+        ReadAheadStep { reader: self.reader.borrow_mut(), n: self.n }
+    }
+}
+
+impl<T, R: BorrowMut<Reader<T>>> Source for AheadSource<T, R> {
     type Item = T;
 
     #[inline]
     fn wait_next(&mut self) -> Option<T> {
-        match self.reader.leftover.items.pop_front() {
+        match self.reader.borrow_mut().leftover.items.pop_front() {
             Some(item) => Some(item),
-            None => drive::block(&mut ReadAheadStep { reader: self.reader, n: self.n }, None).ok(),
+            None => drive::block(&mut self.step(), None).ok(),
         }
     }
 
     #[inline]
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
-        match self.reader.leftover.items.pop_front() {
+        match self.reader.borrow_mut().leftover.items.pop_front() {
             Some(item) => Poll::Ready(Some(item)),
-            None => drive::poll(&mut ReadAheadStep { reader: self.reader, n: self.n }, context)
-                .map(Result::ok),
+            None => drive::poll(&mut self.step(), context).map(Result::ok),
         }
     }
 
     fn unregister(&mut self) {
-        self.reader.half.unregister();
+        self.reader.borrow_mut().half.unregister();
     }
 
     fn end(&self) -> Option<Why> {
-        self.reader.reported_end
+        self.reader.borrow().reported_end
+    }
+}
+
+impl<T, R: BorrowMut<Reader<T>>> IntoInner for AheadSource<T, R> {
+    type Inner = R;
+
+    fn into_inner(self) -> R {
+        self.reader
     }
 }
 
@@ -112,7 +168,7 @@ impl<T> Reader<T> {
     /// assert_eq!(reader.iter().collect::<String>(), "abc");
     /// ```
     pub fn iter(&mut self) -> Iter<&mut Self> {
-        Iter { source: self }
+        Iter::new(self)
     }
 
     /// The items one by one as a [`futures_core::Stream`], up to the end of the channel. [`end`](Reader::end) then tells how that
@@ -130,12 +186,12 @@ impl<T> Reader<T> {
     /// # });
     /// ```
     pub fn stream(&mut self) -> Stream<&mut Self> {
-        Stream { source: self }
+        Stream::new(self)
     }
 
     /// This end as a [`futures_core::Stream`] of its items.
     pub fn into_stream(self) -> Stream<Self> {
-        Stream { source: self }
+        Stream::new(self)
     }
 
     /// Batches of `n` as a blocking iterator, the last one (and one at a [`flush`](super::Writer::flush)) shorter;
@@ -149,8 +205,8 @@ impl<T> Reader<T> {
     /// thread::spawn(move || writer.write(0..5).wait().map(|()| writer.finish()));
     /// assert_eq!(reader.chunks(2).collect::<Vec<_>>(), [vec![0, 1], vec![2, 3], vec![4]]);
     /// ```
-    pub fn chunks(&mut self, n: usize) -> Iter<ChunkSource<'_, T>> {
-        Iter { source: ChunkSource { reader: self, n } }
+    pub fn chunks(&mut self, n: usize) -> Chunks<'_, T> {
+        Iter::new(ChunkSource::new(self, n))
     }
 
     /// The items one by one, though they come in batches of `n`, the next one asked for while this one is used: so the writer
@@ -167,17 +223,66 @@ impl<T> Reader<T> {
     /// thread::spawn(move || writer.write(0..1000_u64).wait().map(|()| writer.finish()));
     /// assert_eq!(reader.ahead(64).sum::<u64>(), (0..1000).sum());
     /// ```
-    pub fn ahead(&mut self, n: usize) -> Iter<AheadSource<'_, T>> {
-        Iter { source: AheadSource { reader: self, n: n.max(1) } }
+    pub fn ahead(&mut self, n: usize) -> Ahead<'_, T> {
+        Iter::new(AheadSource::new(self, n))
     }
 }
 
+impl<T> Reader<T> {
+    /// As [`chunks`](Reader::chunks), of a reader that is given away: for a response body.
+    ///
+    /// ```
+    /// use handover::stream;
+    /// use std::thread;
+    ///
+    /// let (mut writer, reader) = stream();
+    /// thread::spawn(move || writer.write(0..5).wait().map(|()| writer.finish()));
+    /// assert!(reader.into_chunks(3).checked().eq([Ok(vec![0, 1, 2]), Ok(vec![3, 4])]));
+    /// ```
+    pub fn into_chunks(self, n: usize) -> IntoChunks<T> {
+        Iter::new(ChunkSource::new(self, n))
+    }
+
+    /// As [`ahead`](Reader::ahead), of a reader that is given away: for a response body.
+    ///
+    /// ```
+    /// use handover::stream;
+    /// use std::thread;
+    ///
+    /// let (mut writer, reader) = stream();
+    /// thread::spawn(move || writer.write(0..1000_u64).wait().map(|()| writer.finish()));
+    /// assert_eq!(reader.into_ahead(64).sum::<u64>(), (0..1000).sum());
+    /// ```
+    pub fn into_ahead(self, n: usize) -> IntoAhead<T> {
+        Iter::new(AheadSource::new(self, n))
+    }
+}
+
+/// The items one by one, each awaited by *blocking this thread*.
+///
+/// Inside of an `async fn` a `for` loop over a reader would block the executor's thread; there it is
+/// `while let Some(item) = items.next().await` over [`Reader::into_stream`]. A project can have clippy say so, in its `clippy.toml`:
+///
+/// ```toml
+/// disallowed-methods = [
+///     { path = "handover::operation::Op::wait", reason = "blocks the executor: .await" },
+///     { path = "<handover::iter::Iter<S> as core::iter::Iterator>::next", reason = "blocks the executor: .into_stream()" },
+/// ]
+/// ```
+///
+/// ```
+/// let (writer, reader) = handover::stream::<u8>();
+/// writer.finish().unwrap();
+/// for item in reader {
+///     unreachable!("{item}");
+/// }
+/// ```
 impl<T> IntoIterator for Reader<T> {
     type Item = T;
     type IntoIter = Iter<Reader<T>>;
 
     fn into_iter(self) -> Iter<Reader<T>> {
-        Iter { source: self }
+        Iter::new(self)
     }
 }
 

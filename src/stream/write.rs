@@ -344,6 +344,43 @@ impl<I: Iterator, const IS_LOCAL: bool> SelectStep for WriteStep<'_, I, IS_LOCAL
     }
 }
 
+/// Waits for a request: see [`Writer::wanted`].
+pub type Wanted<'a, T> = Op<WantedStep<'a, T>>;
+
+pub struct WantedStep<'a, T> {
+    pub(super) writer: &'a mut Writer<T>,
+}
+
+impl<T> Step for WantedStep<'_, T> {
+    const NAME: &'static str = "Writer::wanted";
+    type Output = Result<Want, RecvError>;
+    type Waiter = WriterHalf<T>;
+
+    fn step(&mut self, attempt: Attempt<'_>) -> Poll<Self::Output> {
+        let asked = ready!(self.writer.until_asked(attempt));
+        let want = asked.and_then(|()| {
+            let request = self.writer.request.as_ref().ok_or(Why::OutOfTurn)?;
+            Ok(request.want.missing(request.batch.len()))
+        });
+        Poll::Ready(want.map_err(RecvError::new))
+    }
+
+    fn expire(&mut self, why: Why) -> Self::Output {
+        self.withdraw();
+        Err(RecvError::new(why))
+    }
+
+    fn withdraw(&mut self) {
+        self.writer.half.unregister();
+    }
+
+    fn waiter(&mut self) -> &mut Self::Waiter {
+        &mut self.writer.half
+    }
+}
+
+impl<T> SelectStep for WantedStep<'_, T> {}
+
 /// Hands over a short batch: see [`Writer::flush`].
 pub type Flush<'a, T> = Op<FlushStep<'a, T>>;
 

@@ -4,7 +4,7 @@ use std::mem;
 
 use super::{MANY_UNRESPONSIVE, OFFERS, Outcome, Role, State, WaitingReceiver, select_id};
 use crate::claim::ArmRef;
-use crate::rendezvous::queue::Ticket;
+use crate::queue::Ticket;
 use crate::rendezvous::wakes::WakeList;
 use crate::step::Attempt;
 use crate::wait::WaiterKind;

@@ -4,7 +4,7 @@ use super::{
     OFFERS, Outcome, RESERVES, Role, State, TASKS, THREADS, Waiting, WaitingSender, select_id,
 };
 use crate::claim::{ArmHandle, ArmRef, SelectId};
-use crate::rendezvous::queue::Ticket;
+use crate::queue::Ticket;
 use crate::rendezvous::wakes::WakeList;
 use crate::step::Attempt;
 use crate::wait::WaiterKind;

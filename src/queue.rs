@@ -26,10 +26,10 @@ const SMALL: usize = 8;
 
 /// An entry that belongs to a party.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ticket {
-    pub(super) index: u32,
+pub(crate) struct Ticket {
+    pub(crate) index: u32,
     /// The party that came first has the lower one. No two entries of a queue ever have the same.
-    pub(super) serial: u64,
+    pub(crate) serial: u64,
 }
 
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl List {
 // In this order: what changes rarely first.
 #[derive(Debug)]
 #[repr(C)]
-pub(super) struct WaitQueue<W, const LISTS: usize> {
+pub(crate) struct WaitQueue<W, const LISTS: usize> {
     entries: Vec<Entry<W>>,
     serial: u64,
     free: u32,
@@ -68,19 +68,19 @@ pub(super) struct WaitQueue<W, const LISTS: usize> {
 }
 
 impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         let lists = [List::EMPTY; LISTS];
         Self { entries: Vec::new(), serial: MIDDLE, free: NIL, used: 0, lists }
     }
 
     /// How many entries a list has.
     #[inline]
-    pub(super) fn len(&self, list: u8) -> u32 {
+    pub(crate) fn len(&self, list: u8) -> u32 {
         self.lists[list as usize].len
     }
 
     #[inline]
-    pub(super) fn is_empty(&self, list: u8) -> bool {
+    pub(crate) fn is_empty(&self, list: u8) -> bool {
         self.lists[list as usize].len == 0
     }
 
@@ -91,7 +91,7 @@ impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
 
     /// The first entry of a list.
     #[inline]
-    pub(super) fn first(&self, list: u8) -> Option<Ticket> {
+    pub(crate) fn first(&self, list: u8) -> Option<Ticket> {
         let List { head, back, .. } = self.lists[list as usize];
         let first = if back == NIL {
             head
@@ -106,7 +106,7 @@ impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
     /// The first entry of a list that fits. If it is not the first of all, each entry before it costs a step, and each that came back
     /// between others, too.
     #[inline]
-    pub(super) fn find(&self, list: u8, fits: impl Fn(&W) -> bool) -> Option<Ticket> {
+    pub(crate) fn find(&self, list: u8, fits: impl Fn(&W) -> bool) -> Option<Ticket> {
         let first = self.first(list)?;
         let does_fit = |index: u32| self.entries[index as usize].waiter.as_ref().is_some_and(&fits);
         if does_fit(first.index) {
@@ -126,24 +126,24 @@ impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
 
     /// The waiter of a ticket that is in a list.
     #[inline]
-    pub(super) fn peek(&self, ticket: Ticket) -> Option<&W> {
+    pub(crate) fn peek(&self, ticket: Ticket) -> Option<&W> {
         self.entries[ticket.index as usize].waiter.as_ref()
     }
 
     /// The waiter of a ticket, if the entry is still its own.
     #[inline]
-    pub(super) fn get(&mut self, ticket: Ticket) -> Option<&mut W> {
+    pub(crate) fn get(&mut self, ticket: Ticket) -> Option<&mut W> {
         let entry = self.entries.get_mut(ticket.index as usize)?;
         if entry.serial == ticket.serial { entry.waiter.as_mut() } else { None }
     }
 
     #[inline]
-    pub(super) fn contains(&self, ticket: Ticket) -> bool {
+    pub(crate) fn contains(&self, ticket: Ticket) -> bool {
         self.entries.get(ticket.index as usize).is_some_and(|entry| entry.serial == ticket.serial)
     }
 
     /// Every waiter, in no order.
-    pub(super) fn all(&mut self) -> impl Iterator<Item = (Ticket, &mut W)> {
+    pub(crate) fn all(&mut self) -> impl Iterator<Item = (Ticket, &mut W)> {
         self.entries.iter_mut().zip(0..).filter_map(|(entry, index)| {
             let ticket = Ticket { index, serial: entry.serial };
             entry.waiter.as_mut().map(|waiter| (ticket, waiter))
@@ -152,13 +152,13 @@ impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
 
     /// A new entry, in no list yet.
     #[inline]
-    pub(super) fn insert(&mut self, waiter: W) -> Ticket {
+    pub(crate) fn insert(&mut self, waiter: W) -> Ticket {
         self.serial += 1;
         self.insert_as(waiter, self.serial)
     }
 
     /// A new entry for a party that came before all others, the `nth` such one in this queue; in no list yet.
-    pub(super) fn insert_first(&mut self, waiter: W, nth: u64) -> Ticket {
+    pub(crate) fn insert_first(&mut self, waiter: W, nth: u64) -> Ticket {
         self.insert_as(waiter, MIDDLE - nth)
     }
 
@@ -181,19 +181,19 @@ impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
 
     /// Links an entry that is in no list behind all of a list.
     #[inline]
-    pub(super) fn push_back(&mut self, ticket: Ticket, list: u8) {
+    pub(crate) fn push_back(&mut self, ticket: Ticket, list: u8) {
         self.link_after(self.lists[list as usize].tail, ticket.index, list);
     }
 
     /// Links an entry that is in no list before all of a list.
     #[inline]
-    pub(super) fn push_front(&mut self, ticket: Ticket, list: u8) {
+    pub(crate) fn push_front(&mut self, ticket: Ticket, list: u8) {
         self.link_after(NIL, ticket.index, list);
     }
 
     /// Puts an entry that is in no list back to where it stood. Between others it costs one step now, and as many as their number has
     /// bits when it leaves (taken together, by the heap).
-    pub(super) fn put_back(&mut self, ticket: Ticket, list: u8) {
+    pub(crate) fn put_back(&mut self, ticket: Ticket, list: u8) {
         let List { head, tail, .. } = self.lists[list as usize];
         if head == NIL || self.ticket(tail).serial < ticket.serial {
             self.push_back(ticket, list);
@@ -224,13 +224,13 @@ impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
         (entry.list, entry.prev, entry.next) = (list, prev, next);
     }
 
-    pub(super) fn is_in_list(&self, ticket: Ticket) -> bool {
+    pub(crate) fn is_in_list(&self, ticket: Ticket) -> bool {
         self.contains(ticket) && self.entries[ticket.index as usize].list != NONE
     }
 
     /// Takes an entry out of its list, if it is in one; it stays an entry.
     #[inline]
-    pub(super) fn unlink(&mut self, ticket: Ticket) {
+    pub(crate) fn unlink(&mut self, ticket: Ticket) {
         let entry = &mut self.entries[ticket.index as usize];
         debug_assert_eq!(entry.serial, ticket.serial, "an entry of its own");
         let (list, prev, next) = (entry.list, entry.prev, entry.next);
@@ -258,7 +258,7 @@ impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
 
     /// Gives an entry up.
     #[inline]
-    pub(super) fn remove(&mut self, ticket: Ticket) -> Option<W> {
+    pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<W> {
         if !self.contains(ticket) {
             return None;
         }
