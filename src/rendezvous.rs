@@ -48,6 +48,7 @@ use send::{SendEachStep, SendStep};
 ///
 /// ```
 /// use handover::rendezvous;
+/// use std::thread;
 /// ///
 /// let (tx, rx) = rendezvous();
 /// thread::scope(|scope| {
@@ -140,6 +141,7 @@ impl<T> Sender<T> {
     ///
     /// ```
     /// use handover::rendezvous;
+    /// use std::thread;
     ///     ///
     /// let (tx, rx) = rendezvous();
     /// let receiver = thread::spawn(move || rx.recv().wait());
@@ -165,6 +167,7 @@ impl<T> Sender<T> {
     ///
     /// ```
     /// use handover::rendezvous;
+    /// use std::thread;
     ///     ///
     /// let (tx, rx) = rendezvous();
     /// let receiver = thread::spawn(move || rx.into_iter().take(2).sum::<u32>());
@@ -189,6 +192,7 @@ impl<T> Sender<T> {
     ///
     /// ```
     /// use handover::rendezvous;
+    /// use std::thread;
     ///     ///
     /// let (tx, rx) = rendezvous();
     /// let receiver = thread::spawn(move || rx.recv().wait());
