@@ -91,7 +91,7 @@ impl<I: Iterator> From<WriteError<I>> for Why {
     }
 }
 
-/// How an end appears to `std::io`: who receives finds the end of a file too early, who sends a broken pipe.
+/// How an end appears to `std::io`: a receiver finds the end of a file too early, a sender a broken pipe.
 fn io_error(why: Why, end: io::ErrorKind) -> io::Error {
     let kind = match why {
         Why::Closed | Why::Dropped | Why::Panicked => end,

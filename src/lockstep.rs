@@ -1,18 +1,18 @@
 //! `simplex` and `duplex`: one server, one client, and one of them at a time has the turn.
 //!
-//! Over `turn`: the client puts a demand, the server takes it (the demand is then *in hand*), puts the answer, the client takes it,
-//! and has the turn again. What each step does with what it sees:
+//! Over a slot: the client puts a demand, the server takes it (the demand is then *in hand*), puts the answer, the client takes it,
+//! and has the turn again. An attempt of each operation:
 //!
-//! | sees \ step | `Demand`      | `Exchange`, item not put  | `Exchange`, item put | `Ask`, not put    | `Ask`, put  | `Recv`          |
-//! |-------------|---------------|---------------------------|----------------------|-------------------|-------------|-----------------|
-//! | its turn    | out of turn   | puts the item             | cannot be            | puts the demand   | cannot be   | puts a demand (`answer`: out of turn) |
-//! | its message | waits         | waits (a forgotten one)   | waits                | out of turn       | waits       | waits           |
-//! | peer's turn | waits         | waits                     | waits: it was taken  | out of turn       | waits       | waits           |
-//! | mail        | takes it      | takes and drops it        | takes it             | out of turn       | takes it    | takes it        |
-//! | the end     | the end       | the end and the item      | the end, the item if still there | what was left, or the end and the demand | what was left, or the end, the demand if still there | what was left, or the end |
+//! | finds \ attempt | `Demand`    | `Exchange`, not put   | `Exchange`, put             | `Answer`, put  | `Ask`, not put  | `Ask`, put  | `Recv`          |
+//! |-----------------|-------------|-----------------------|-----------------------------|----------------|-----------------|-------------|-----------------|
+//! | its turn        | out of turn | puts the item         | cannot be                   | cannot be      | puts the demand | cannot be   | puts a demand (`owed`: out of turn) |
+//! | its message     | waits       | waits (a forgotten one) | waits                     | waits          | out of turn     | waits       | waits           |
+//! | the peer's turn | waits       | waits                 | waits: it was taken         | done           | out of turn     | waits       | waits           |
+//! | a message       | takes it    | takes and drops it    | takes it                    | done           | out of turn     | takes it    | takes it        |
+//! | the end         | the end     | the end and the item  | the end, the item if still there | the same, done if taken | the item left behind, or the end and the demand | the same, the demand if still there | the item left behind, or the end |
 //!
-//! A server looks at the end first, a client at its mail first. A plain demand is put firmly: it carries nothing to be missed, so
-//! it stands when its `Recv` is dropped, and the next one adopts it.
+//! `Answer` before its put does as `Exchange`. A server looks at the end first, a client at its message first. A plain demand is put for good: it carries
+//! nothing to be missed, so it stays when its `Recv` is dropped, and the next one adopts it.
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};

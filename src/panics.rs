@@ -1,4 +1,4 @@
-//! User code that panics where something of somebody else's is at stake: a waker's clone, wake or drop, a destructor, an iterator.
+//! User code that panics where something of another party's is at stake: a waker's clone, wake or drop, a destructor, an iterator.
 //!
 //! | function      | the panic                                | used where                                                       |
 //! |---------------|------------------------------------------|------------------------------------------------------------------|

@@ -1,17 +1,17 @@
 //! `rendezvous`: many senders, many receivers, and no place between them.
 //!
-//! `state` says who waits for whom (its header has the table of states), `line` keeps them in order, `effects` is what is done for
-//! others after unlocking, `core` puts these under one lock, `ops` are the steps. A look takes the lock once; a sender that
-//! lingers learns without it that its value was taken.
+//! `state` tells which party waits for which (its header has the table of states), `queue` keeps them in order, `wakes` is the list of the parties to wake after
+//! unlocking, `channel` puts these under one lock. Each verb has a file: `send`, `recv`, `reserve`, `closed`. An attempt takes the lock once; a sender that
+//! spins learns without it (by `signals`) that its value was taken.
 //!
-//! | sees \ step  | `Send`, not offered         | `Send`, offered     | `Take`, first look                   | `Take`, later looks      |
-//! |--------------|-----------------------------|---------------------|--------------------------------------|--------------------------|
-//! | a peer       | a thread: done; a task: offers, calls it | cannot be | takes an offer for which nobody is called; else queues and soon looks again | takes the first offer |
-//! | nobody       | offers                      | waits               | queues                               | waits                    |
-//! | it was met   | cannot be                   | done                | cannot be                            | has its value (a thread) |
-//! | the end      | the end and the value       | the end and the value | the end                            | what it was given, or the end |
+//! | finds \ attempt | `Send`, not offered                     | `Send`, offered       | `Take`, first                                       | `Take`, later            |
+//! |-----------------|-----------------------------------------|-----------------------|-----------------------------------------------------|--------------------------|
+//! | a peer          | a thread: done; a task: offers, notifies it | cannot be         | takes an offer that no receiver was notified of; else queues | takes the first offer |
+//! | no peer         | offers                                  | waits                 | queues                                              | waits                    |
+//! | it was met      | cannot be                               | done                  | cannot be                                           | has its value (a thread) |
+//! | the end         | the end and the value                   | the end and the value | the end                                             | its value, or the end    |
 //!
-//! A thread that waits is given its value by the sender: it cannot go away between two looks. A task that waits is only called; the
+//! A thread that waits is given its value by the sender: it cannot leave between two attempts. A task that waits is only notified; the
 //! value moves in its own step.
 
 use std::fmt;
@@ -187,7 +187,7 @@ impl<T> Sender<T> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it loses nothing: a receiver that was kept for it is free for the next sender. OwnedEnd and not polled again, it keeps that
+    /// Dropping it loses nothing: a receiver that was kept for it is free for the next sender. Kept and not polled again, it keeps that
     /// receiver from others.
     ///
     /// ```

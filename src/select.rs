@@ -1,22 +1,24 @@
 //! `select`: one of several operations, whichever can be done first.
 //!
-//! A select is an operation like others: a step, with the drivers of all. Its step looks through the arms, in random order:
+//! A select is an operation like the others: a step, run by the same drivers. It attempts its arms in random order:
 //!
-//! 1. First at what is ready; no arm takes a place in a queue for that. If one is done, that was all.
-//! 2. Then each arm enters, and leaves its waker; from now on its party has a claim (see `claim`), if it has an offer.
-//! 3. Each further look makes the claim busy, so that no arm can happen by somebody else's doing while it does one itself.
+//! 1. First each arm probes: no arm is queued for that. If one is done, so is the select.
+//! 2. Then each arm is queued and registers the waker. From now on the party has a claim (see `claim`), if an arm needs one.
+//! 3. Each further attempt begins by the claim: while the party attempts its arms, no peer can make one of them happen.
 //!
-//! | a look finds      | it does                                                                        |
-//! |-------------------|--------------------------------------------------------------------------------|
-//! | the claim won by an arm | steps that arm, which is done                                            |
-//! | an arm done       | leaves the claim busy; the other arms are withdrawn                            |
-//! | nothing           | lets the claim wait; puts back the offers that were passed over meanwhile       |
+//! | an attempt finds        | it does                                                                        |
+//! |-------------------------|--------------------------------------------------------------------------------|
+//! | the claim won by an arm | attempts that arm, which is done                                               |
+//! | an arm done             | leaves the claim registering, and cancels the other arms                       |
+//! | nothing                 | lets the claim wait, and queues the arms again that were passed over meanwhile |
 //!
-//! | it is          | what happens to the values                                                                       |
-//! |----------------|--------------------------------------------------------------------------------------------------|
-//! | done, dropped  | arms that lost are withdrawn as if dropped; a borrowed one has its value back, and can be begun again |
-//! | out of time    | the same, unless the claim was won before: then it is done                                        |
-//! | forgotten      | its offers stand until one of them is taken                                                       |
+//! | the select is ... | what happens to the values                                                                              |
+//! |-------------------|---------------------------------------------------------------------------------------------------------|
+//! | done, dropped     | arms that lost are withdrawn as if dropped; a borrowed one has its value back, and can be begun again   |
+//! | out of time       | the same, unless the claim was won before: then the select is done                                     |
+//! | forgotten         | its offers stay queued until one of them is taken                                                      |
+//!
+//! A loop over the arms is not broken off by the panic of one (see `panics`): each is rewound, cancelled or queued again.
 
 use std::cell::Cell;
 use std::fmt;
@@ -40,9 +42,10 @@ use order::Order;
 
 /// Chooses one of several operations: the one that can be done first, and only that one.
 ///
-/// The arms are a tuple of two to eight operations, or a [`Vec`] of operations of one type: of ends of any kind, sends and receives
-/// mixed, borrowed (`&mut op`) or not. The result tells which arm was done, with its output: [`Sel2::A`] and so on, or the index. The end
-/// of a channel is an output too. Of arms that are ready at once a random one is done, unless the choice is [`biased`](Select::biased).
+/// The arms are a tuple of two to eight operations, or an array or a [`Vec`] of operations of one type: of ends of any kind, sends and receives
+/// mixed, borrowed (`&mut op`) or not. An arm may again be a tuple, an array or a `Vec` of arms, so there may be any number of them. The result tells which arm was
+/// done, with its output: [`Sel2::A`] and so on, or the index. The end of a channel is an output too. Of operations that are ready at once each is as likely to be done,
+/// whatever their number and nesting, unless the choice is [`biased`](Select::biased): then the first one in reading order is.
 ///
 /// The other arms are withdrawn, as if they had been dropped. A borrowed one then has its value again: [`reclaim`](crate::op::Send::reclaim)
 /// gives it, or the operation is waited for again, and begins anew.
@@ -51,8 +54,24 @@ use order::Order;
 ///   comes back: another arm may be done in between. The value is then delivered, and not in what `reclaim` gives.
 /// * Arms of one select on a [`rendezvous`](crate::rendezvous) channel do not meet each other. (Two ends in lockstep or of a stream do:
 ///   what one takes the other has delivered.)
-/// * In a task, a timeout is that of the executor, around the select: dropping it loses nothing.
-/// * No arm is done: `wait` and `.await` go on, also for ever if the `Vec` is empty; the other ways to wait give `None`.
+/// * A party whose receiving arm belongs to a permit ([`Sender::reserve`](crate::Sender::reserve)) is granted no permit meanwhile, on whatever channel: so two
+///   selects of `(reserve, recv)` never hold a permit for each other.
+/// * While no arm can be done `wait` and `.await` go on, for ever if a `Vec` is empty; the ways to wait that have a limit give `None`. In a task that is
+///   [`until`](Select::until).
+/// * It allocates the claim that its arms share, if it has sends or reserves, and above 16 operations the order in which they are attempted, once.
+///
+/// ```
+/// use handover::{Sel2, rendezvous, select};
+///
+/// let channels: Vec<_> = (0..12).map(|_| rendezvous::<u32>()).collect();
+/// let stop = rendezvous::<()>();
+/// stop.0.close();
+/// let receives: Vec<_> = channels.iter().map(|(_, rx)| rx.recv()).collect();
+/// match select((receives, stop.1.recv())).wait() {
+///     Sel2::A((index, value)) => panic!("{value:?} from channel {index}"),
+///     Sel2::B(end) => assert!(end.is_err()),
+/// }
+/// ```
 ///
 /// ```
 /// use handover::{Sel2, never, rendezvous, select, simplex};
@@ -90,7 +109,7 @@ pub fn select<A: Arms>(arms: A) -> Select<A> {
 ///
 /// # Cancel safety
 ///
-/// Dropping it withdraws all arms: of what they carry, that one value is delivered whose arm has happened, if one has. OwnedEnd and not
+/// Dropping it withdraws all arms: of what they carry, that one value is delivered whose arm has happened, if one has. Kept and not
 /// polled again, its receives are like a kept [`recv`](crate::Receiver::recv), and its sends may still be taken, one of them.
 ///
 /// ```

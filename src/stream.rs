@@ -1,17 +1,17 @@
 //! `stream`: the reader says how much, the writer writes iterators, and a batch goes over at a time.
 //!
-//! Over `turn`: the reader puts a request, the writer takes it (it is then *in hand*) and fills the batch from what is written, in
-//! one write or in many; when there is enough it puts the answer, and the reader takes it. Who has which item:
+//! Over a slot: the reader puts a request, the writer takes it and fills the batch that came with it from the items that are written, in
+//! one write or in many; when there are enough it puts the answer, and the reader takes it. The owner of each item:
 //!
-//! | an item is               | whose        | the writer fails, or its peer leaves | it leaves, or panics | the reader gives up |
-//! |--------------------------|--------------|--------------------------------------|----------------------|---------------------|
-//! | in the iterator          | the writer's | given back                           | dropped with it      | untouched           |
-//! | in the batch in hand     | the writer's | given back, before the others        | handed over          | handed over at the writer's next call |
-//! | in the slot, not taken   | the writer's | withdrawn, given back                | stays for the reader | stays for the next request |
-//! | taken                    | the reader's | —                                    | —                    | kept for the next request |
+//! | an item is ...         | owner      | the writer fails, or the reader leaves | the writer leaves, or panics | the reader gives up                   |
+//! |------------------------|------------|----------------------------------------|------------------------------|---------------------------------------|
+//! | in the iterator        | the writer | given back                             | dropped with it              | untouched                             |
+//! | in the request's batch | the writer | given back, before the others          | handed over                  | handed over at the writer's next call |
+//! | in the slot, not taken | the writer | withdrawn, given back                  | stays for the reader         | stays for the next request            |
+//! | taken                  | the reader | —                                      | —                            | kept for the next request             |
 //!
-//! A reader that gave up on a request, and now wants something else, withdraws it; if the writer has taken it, it *nudges* the
-//! writer, which then hands over what it has, however little, and the reader asks again for the rest.
+//! A reader that gave up on a request, and now wants something else, withdraws it. If the writer has taken it, the reader requests a flush: the
+//! writer then hands over the items that it has, however few, and the reader asks again for the rest.
 
 use std::fmt;
 use std::mem;
