@@ -143,21 +143,44 @@ impl<I: Iterator> From<WriteError<I>> for io::Error {
 macro_rules! reasons {
     () => {
         /// Why it did not happen.
+        ///
+        /// ```
+        /// let (_tx, rx) = handover::rendezvous::<u8>();
+        /// assert_eq!(rx.recv().now().unwrap_err().why(), handover::Why::NotReady);
+        /// ```
         pub const fn why(&self) -> Why {
             self.why
         }
 
         /// Whether the channel has ended: no later call can succeed.
+        ///
+        /// ```
+        /// let (tx, rx) = handover::rendezvous::<u8>();
+        /// tx.close();
+        /// assert!(rx.recv().wait().unwrap_err().is_end());
+        /// ```
         pub const fn is_end(&self) -> bool {
             self.why.is_end()
         }
 
         /// Whether the time was up: a later call may succeed.
+        ///
+        /// ```
+        /// use std::time::Duration;
+        ///
+        /// let (_tx, rx) = handover::rendezvous::<u8>();
+        /// assert!(rx.recv().wait_timeout(Duration::ZERO).unwrap_err().is_timed_out());
+        /// ```
         pub const fn is_timed_out(&self) -> bool {
             matches!(self.why, Why::TimedOut)
         }
 
         /// Whether it would have had to wait: a later call may succeed.
+        ///
+        /// ```
+        /// let (_tx, rx) = handover::rendezvous::<u8>();
+        /// assert!(rx.recv().now().unwrap_err().is_not_ready());
+        /// ```
         pub const fn is_not_ready(&self) -> bool {
             matches!(self.why, Why::NotReady)
         }
@@ -235,11 +258,21 @@ impl<T> SendError<T> {
     reasons!();
 
     /// The value, if it was not taken.
+    ///
+    /// ```
+    /// let (tx, _rx) = handover::rendezvous();
+    /// assert_eq!(tx.send("a letter").now().unwrap_err().unsent(), Some(&"a letter"));
+    /// ```
     pub const fn unsent(&self) -> Option<&T> {
         self.unsent.as_ref()
     }
 
     /// The value, if it was not taken.
+    ///
+    /// ```
+    /// let (tx, _rx) = handover::rendezvous();
+    /// assert_eq!(tx.send("a letter").now().unwrap_err().into_unsent(), Some("a letter"));
+    /// ```
     pub fn into_unsent(self) -> Option<T> {
         self.unsent
     }
@@ -291,6 +324,12 @@ impl<I: Iterator> WriteError<I> {
     reasons!();
 
     /// Every item that was not taken, in order: those that the iterator had already given, then the iterator itself.
+    ///
+    /// ```
+    /// let (tx, rx) = handover::rendezvous();
+    /// drop(rx);
+    /// assert!(tx.send_all(1..=3).wait().unwrap_err().into_rest().eq(1..=3));
+    /// ```
     pub fn into_rest(self) -> Rest<I> {
         self.rest
     }

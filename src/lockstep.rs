@@ -713,6 +713,16 @@ impl<T> Client<T> {
     }
 
     /// This end as a [`futures_core::Stream`] of its items.
+    ///
+    /// ```
+    /// use futures_lite::StreamExt;
+    ///
+    /// let (server, client) = handover::simplex();
+    /// server.finish_with("an item").unwrap();
+    /// # pollster::block_on(async {
+    /// assert_eq!(client.into_stream().next().await, Some("an item"));
+    /// # });
+    /// ```
     pub fn into_stream(self) -> Stream<Self> {
         Stream::new(self)
     }

@@ -154,19 +154,46 @@ impl<A: Arms> Select<A> {
     ///
     /// # Panics
     ///
-    /// Like the other ways to wait, when it was awaited by `&mut` before and is done, or when an arm is.
+    /// Like the other ways to wait, if it was polled through `&mut` before and is done, or if an arm is.
+    ///
+    /// ```
+    /// use handover::{Sel2, rendezvous, select};
+    /// use std::thread;
+    ///
+    /// let (a, b) = (rendezvous(), rendezvous::<u8>());
+    /// thread::spawn(move || a.0.send(1).wait());
+    /// assert_eq!(select((a.1.recv(), b.1.recv())).wait(), Sel2::A(Ok(1)));
+    /// ```
     pub fn wait(self) -> A::Output {
         self.op.wait().expect("only a deadline ends it without")
     }
 
     /// Blocks this thread until an arm is done, at the longest for `timeout`: then all are withdrawn and it is `None`. What is done
     /// when the time is up counts as done. A timeout too long for the clock is none.
+    ///
+    /// ```
+    /// use handover::{rendezvous, select};
+    /// use std::time::Duration;
+    ///
+    /// let (a, b) = (rendezvous::<u8>(), rendezvous::<u8>());
+    /// let choice = select((a.1.recv(), b.1.recv())).wait_timeout(Duration::ZERO);
+    /// assert!(choice.is_none());
+    /// ```
     pub fn wait_timeout(self, timeout: Duration) -> Option<A::Output> {
         self.op.wait_timeout(timeout)
     }
 
     /// Blocks this thread until an arm is done, at the longest until `deadline`: then all are withdrawn and it is `None`. What is
     /// done when the time is up counts as done.
+    ///
+    /// ```
+    /// use handover::{rendezvous, select};
+    /// use std::time::Instant;
+    ///
+    /// let (a, b) = (rendezvous::<u8>(), rendezvous::<u8>());
+    /// let choice = select((a.1.recv(), b.1.recv())).wait_deadline(Instant::now());
+    /// assert!(choice.is_none());
+    /// ```
     pub fn wait_deadline(self, deadline: Instant) -> Option<A::Output> {
         self.op.wait_deadline(deadline)
     }
@@ -189,6 +216,14 @@ impl<A: Arms> Select<A> {
     /// Never blocks: an arm is done at once, or all are withdrawn and it is `None`.
     ///
     /// As everywhere, a send to a task that merely waits is not done at once; so two selects that would meet need one that waits.
+    ///
+    /// ```
+    /// use handover::{rendezvous, select};
+    ///
+    /// let (a, b) = (rendezvous::<u8>(), rendezvous::<u8>());
+    /// let choice = select((a.1.recv(), b.1.recv())).now();
+    /// assert!(choice.is_none());
+    /// ```
     pub fn now(self) -> Option<A::Output> {
         self.op.now()
     }

@@ -190,6 +190,16 @@ impl<T> Reader<T> {
     }
 
     /// This end as a [`futures_core::Stream`] of its items.
+    ///
+    /// ```
+    /// use futures_lite::StreamExt;
+    ///
+    /// let (writer, reader) = handover::stream::<u8>();
+    /// writer.finish().unwrap();
+    /// # pollster::block_on(async {
+    /// assert_eq!(reader.into_stream().next().await, None);
+    /// # });
+    /// ```
     pub fn into_stream(self) -> Stream<Self> {
         Stream::new(self)
     }
