@@ -350,6 +350,7 @@ impl<I: Iterator> fmt::Display for WriteError<I> {
 impl<I: Iterator> Error for WriteError<I> {}
 
 /// The items that a failed write did not hand over, in order. See [`WriteError::into_rest`].
+#[must_use = "an iterator does nothing until it is asked for an item"]
 pub struct Rest<I: Iterator> {
     head: std::vec::IntoIter<I::Item>,
     /// An iterator that was on its way as a whole. In a mutex that is never locked, so that an error can be shared.

@@ -73,6 +73,11 @@ impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
         Self { entries: Vec::new(), serial: MIDDLE, free: NIL, used: 0, lists }
     }
 
+    #[inline]
+    pub(crate) const fn has_entries(&self) -> bool {
+        self.used > 0
+    }
+
     /// How many entries a list has.
     #[inline]
     pub(crate) fn len(&self, list: u8) -> u32 {

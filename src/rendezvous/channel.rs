@@ -11,7 +11,7 @@ use super::state::{Outcome, State};
 use super::wakes::WakeList;
 use crate::error::Why;
 use crate::step::Waiter;
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Mutex, MutexGuard};
 use crate::wait::{AdaptiveSpin, this_thread};
 
 pub(super) const SENDERS: usize = 0;
@@ -94,20 +94,37 @@ impl<T> Core<T> {
         }
     }
 
+    /// Changes or reads the state where no party need be woken.
+    #[inline]
+    pub(super) fn with_state<R>(&self, f: impl FnOnce(&mut State<T>) -> R) -> R {
+        f(&mut self.state.lock())
+    }
+
     /// Adds an end to a side.
     pub(super) fn add_end(&self, side: usize) {
-        self.with(|state, _| {
+        self.with_state(|state| {
             state.add_end(side);
             self.note_ends(state);
         });
     }
 
-    /// Removes an end from a side.
+    /// Removes an end from a side; the last one ends the channel.
     pub(super) fn remove_end(&self, side: usize, why: Why) {
-        self.with(|state, wakes| {
-            state.remove_end(side, why, wakes);
-            self.note_ends(state);
-        });
+        let mut state = self.state.lock();
+        let end = state.remove_end(side, why);
+        self.note_ends(&state);
+        if let Some(why) = end {
+            self.close(state, why);
+        }
+    }
+
+    /// Ends the channel and wakes the parties that wait.
+    #[cold]
+    fn close(&self, mut state: MutexGuard<'_, State<T>>, why: Why) {
+        let mut wakes = WakeList::new(&self.senders, &self.receivers, None);
+        state.close(why, &mut wakes);
+        drop(state);
+        wakes.run();
     }
 
     pub(super) fn note_ends(&self, state: &State<T>) {

@@ -43,7 +43,7 @@ impl<T, const SIDE: usize> End<T, SIDE> {
     }
 
     pub(super) fn how_ended(&self) -> Option<Why> {
-        self.core().with(|state, _| state.end())
+        self.core().with_state(|state| state.end())
     }
 
     pub(super) fn downgrade(&self) -> WeakEnd<T, SIDE> {
@@ -55,7 +55,7 @@ impl<T, const SIDE: usize> End<T, SIDE> {
     }
 
     pub(super) fn stats(&self) -> Stats {
-        self.core().with(|state, _| {
+        self.core().with_state(|state| {
             let [senders, receivers] = state.ends().map(|ends| ends as usize);
             let [waiting_senders, waiting_receivers] = state.waiting();
             let handed_over = state.handed_over();
@@ -70,8 +70,9 @@ impl<T, const SIDE: usize> End<T, SIDE> {
 
 impl<T, const SIDE: usize> Clone for End<T, SIDE> {
     fn clone(&self) -> Self {
-        self.core().add_end(SIDE);
-        Self::counted(Arc::clone(self.core()))
+        let core = self.core();
+        core.add_end(SIDE);
+        Self::counted(Arc::clone(core))
     }
 }
 
@@ -88,7 +89,7 @@ pub(super) struct WeakEnd<T, const SIDE: usize> {
 
 impl<T, const SIDE: usize> WeakEnd<T, SIDE> {
     pub(super) fn upgrade(&self) -> Option<End<T, SIDE>> {
-        let is_alive = self.core.with(|state, _| {
+        let is_alive = self.core.with_state(|state| {
             let is_alive = state.ends()[SIDE] > 0;
             if is_alive {
                 state.add_end(SIDE);

@@ -190,8 +190,8 @@ pub(super) struct State<T> {
     /// How many ends each side has.
     ends: [u32; 2],
     end: Option<Why>,
-    /// The worst that an end of each side has said as it left.
-    worst: [Option<Why>; 2],
+    /// The worst that an end of each side has said as it left: 0 for `Closed`, 1 for `Dropped`, 2 for `Panicked`.
+    worst: [u8; 2],
     /// How many of the notified tasks have been left without an offer.
     unresponsive: u32,
     receivers: WaitQueue<WaitingReceiver<T>, 2>,
@@ -215,7 +215,7 @@ impl<T> State<T> {
             handed_over: 0,
             ends,
             end: None,
-            worst: [None; 2],
+            worst: [0; 2],
         }
     }
 
@@ -236,21 +236,26 @@ impl<T> State<T> {
         self.ends[side] = self.ends[side].checked_add(1).expect("fewer than 2^32 ends of a side");
     }
 
-    /// Removes an end of a side; the last one ends the channel, with the worst that an end of that side has said.
-    pub(super) fn remove_end(&mut self, side: usize, why: Why, wakes: &mut WakeList<'_>) {
-        const fn badness(why: Why) -> u8 {
-            match why {
-                Why::Closed => 0,
-                Why::Panicked => 2,
-                _ => 1,
-            }
-        }
-        let worst = self.worst[side].into_iter().chain([why]).max_by_key(|why| badness(*why));
+    /// Removes an end of a side. The last one ends the channel with the worst that an end of that side has said. `Some`: parties wait, so the
+    /// caller is to end it, and to wake them.
+    pub(super) fn remove_end(&mut self, side: usize, why: Why) -> Option<Why> {
+        let badness = match why {
+            Why::Closed => 0,
+            Why::Panicked => 2,
+            _ => 1,
+        };
+        let worst = self.worst[side].max(badness);
         self.worst[side] = worst;
         self.ends[side] -= 1;
-        if self.ends[side] == 0 {
-            self.close(worst.unwrap_or(why), wakes);
+        if self.ends[side] > 0 || self.end.is_some() {
+            return None;
         }
+        let why = [Why::Closed, Why::Dropped, Why::Panicked][usize::from(worst)];
+        if self.senders.has_entries() || self.receivers.has_entries() || self.watchers.is_some() {
+            return Some(why);
+        }
+        self.end = Some(why);
+        None
     }
 
     /// Ends the channel, unless it has ended. The parties that wait are woken, and remove their entries themselves.
@@ -385,6 +390,9 @@ impl<T> State<T> {
     /// After an offer has gone: notified tasks that are left without one count as unresponsive.
     #[inline]
     fn count_unresponsive(&mut self) {
+        if self.notified_tasks == 0 {
+            return; // So none is unresponsive.
+        }
         let without = self.notified.saturating_sub(self.senders.len(OFFERS));
         self.unresponsive = self.unresponsive.max(without).min(self.notified_tasks);
     }

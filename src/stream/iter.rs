@@ -6,6 +6,7 @@
 
 use std::borrow::BorrowMut;
 use std::marker::PhantomData;
+use std::mem;
 use std::task::{Context, Poll};
 
 use super::Reader;
@@ -125,15 +126,31 @@ impl<T, R: BorrowMut<Reader<T>>> Source for AheadSource<T, R> {
 
     #[inline]
     fn wait_next(&mut self) -> Option<T> {
-        match self.reader.borrow_mut().leftover.items.pop_front() {
+        match self.reader.borrow_mut().leftover.items.pop() {
             Some(item) => Some(item),
             None => drive::block(&mut self.step(), None).ok(),
         }
     }
 
     #[inline]
+    fn fold<B>(mut self, init: B, mut f: impl FnMut(B, T) -> B) -> B {
+        let mut result = init;
+        loop {
+            let mut using = Using::begin(&mut self.reader.borrow_mut().leftover.items);
+            while let Some(item) = using.items.pop() {
+                result = f(result, item);
+            }
+            drop(using);
+            match self.wait_next() {
+                Some(item) => result = f(result, item),
+                None => return result,
+            }
+        }
+    }
+
+    #[inline]
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
-        match self.reader.borrow_mut().leftover.items.pop_front() {
+        match self.reader.borrow_mut().leftover.items.pop() {
             Some(item) => Poll::Ready(Some(item)),
             None => drive::poll(&mut self.step(), context).map(Result::ok),
         }
@@ -145,6 +162,25 @@ impl<T, R: BorrowMut<Reader<T>>> Source for AheadSource<T, R> {
 
     fn end(&self) -> Option<Why> {
         self.reader.borrow().reported_end
+    }
+}
+
+/// Items that are being used, taken out of their place so that they stay in registers. Those that are not used go back, come what may.
+struct Using<'a, T> {
+    items: Vec<T>,
+    place: &'a mut Vec<T>,
+}
+
+impl<'a, T> Using<'a, T> {
+    fn begin(place: &'a mut Vec<T>) -> Self {
+        Self { items: mem::take(place), place }
+    }
+}
+
+impl<T> Drop for Using<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        mem::swap(&mut self.items, self.place);
     }
 }
 

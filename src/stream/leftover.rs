@@ -1,6 +1,5 @@
 //! What has come and was not used yet, and a whole write that is used up where it was asked for.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::iter::FusedIterator;
 
@@ -10,20 +9,21 @@ pub(crate) type BoxIter<T> = Box<dyn Iterator<Item = T> + Send>;
 
 /// Items at the reader: first the items, then those of the iterator.
 pub(super) struct Leftover<T> {
-    pub(super) items: VecDeque<T>,
+    /// In reverse: the next item is the last one.
+    pub(super) items: Vec<T>,
     pub(super) write: Option<BoxIter<T>>,
 }
 
 impl<T> Default for Leftover<T> {
     fn default() -> Self {
-        Self { items: VecDeque::new(), write: None }
+        Self { items: Vec::new(), write: None }
     }
 }
 
 impl<T> Leftover<T> {
     #[inline]
     pub(super) fn next(&mut self) -> Option<T> {
-        self.items.pop_front().or_else(|| self.next_of_write())
+        self.items.pop().or_else(|| self.next_of_write())
     }
 
     fn next_of_write(&mut self) -> Option<T> {
@@ -46,22 +46,31 @@ impl<T> Leftover<T> {
     /// Moves up to `n` items to `into`.
     pub(super) fn move_to(&mut self, into: &mut Vec<T>, n: usize) {
         let ready = n.min(self.items.len());
-        into.extend(self.items.drain(..ready));
+        let stay = self.items.len() - ready;
+        into.extend(self.items.drain(stay..).rev());
         for _ in ready..n {
             let Some(item) = self.next_of_write() else { break };
             into.push(item);
         }
     }
 
+    /// Appends a batch behind the items that are there.
+    pub(super) fn append(&mut self, mut batch: Vec<T>) {
+        batch.reverse();
+        batch.append(&mut self.items);
+        self.items = batch;
+    }
+
     /// Puts items back before the others.
     pub(super) fn put_back(&mut self, items: impl DoubleEndedIterator<Item = T>) {
-        items.rev().for_each(|item| self.items.push_front(item));
+        self.items.extend(items.rev());
     }
 }
 
 /// One whole write, as an iterator that runs at the reader. See [`Reader::read_once`].
 ///
 /// Dropped before its end, it leaves the rest for the reader's next request.
+#[must_use = "an iterator does nothing until it is asked for an item; dropped, it leaves the rest for the next request"]
 pub struct Batch<'a, T> {
     pub(super) reader: &'a mut Reader<T>,
 }

@@ -1,7 +1,6 @@
 //! The reader's operations, as steps: requests, and what the writer answers.
 #![allow(missing_debug_implementations, reason = "users meet them only inside of `Op`")]
 
-use std::collections::VecDeque;
 use std::mem;
 use std::task::{Poll, ready};
 
@@ -33,7 +32,7 @@ impl<T> Reader<T> {
                 let Some(answer) = message.and_then(Message::answer) else { continue };
                 self.outstanding = None;
                 if ahead {
-                    self.spare = Vec::from(mem::take(&mut self.leftover.items));
+                    self.spare = mem::take(&mut self.leftover.items);
                     // The answer would be lost in a panic of the writer's waker.
                     panics::swallow(|| _ = self.ask(want, Attempt::ONCE));
                 }
@@ -90,13 +89,9 @@ impl<T> Reader<T> {
 
     /// Keeps an answer for the requests to come.
     fn keep(&mut self, answer: Answer<T>) {
-        let items = &mut self.leftover.items;
         match answer {
-            Answer::One(item) => items.push_back(item),
-            Answer::Batch(batch) | Answer::Flushed(batch) if items.is_empty() => {
-                *items = VecDeque::from(batch);
-            }
-            Answer::Batch(batch) | Answer::Flushed(batch) => items.extend(batch),
+            Answer::One(item) => self.leftover.append(vec![item]),
+            Answer::Batch(batch) | Answer::Flushed(batch) => self.leftover.append(batch),
             Answer::Write(write) => self.leftover.write = Some(write),
         }
     }

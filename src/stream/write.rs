@@ -96,24 +96,37 @@ impl<I: Iterator> WriteProgress<I> {
         request.batch.reserve(
             promised.min(n.saturating_sub(request.batch.len())).min(most_reserved::<I::Item>()),
         );
-        while request.batch.len() < n {
-            // Between two items there may be news: the reader has left, or requests a flush.
-            if half.is_changed() {
-                _ = half.load_state();
-                if half.peer_end().is_some() {
+        let is_up_to = matches!(request.want, Want::UpTo(_));
+        let mut filling = Filling::begin(&mut request.batch);
+        if filling.batch.len() < n {
+            filling.batch.extend(self.made.take());
+        }
+        loop {
+            let stop = match &mut self.items {
+                Some(items) => filling.fill(items, n, || half.is_changed()),
+                None => Stop::End,
+            };
+            match stop {
+                Stop::Full => break,
+                Stop::End => {
+                    self.items = None;
+                    if is_up_to && !filling.batch.is_empty() {
+                        break;
+                    }
                     return None;
                 }
-                if half.is_flush_requested() {
-                    break;
+                Stop::News => {
+                    _ = half.load_state();
+                    if half.peer_end().is_some() {
+                        return None;
+                    }
+                    if half.is_flush_requested() {
+                        break;
+                    }
                 }
             }
-            match self.next() {
-                Some(item) => request.batch.push(item),
-                None if matches!(request.want, Want::UpTo(_)) && !request.batch.is_empty() => break,
-                None => return None,
-            }
         }
-        Some(Answer::Batch(mem::take(&mut request.batch)))
+        Some(Answer::Batch(filling.take()))
     }
 
     /// Makes the next item already if the iterator says that there is none: it may be wrong, and then the item waits for a request.
@@ -190,6 +203,57 @@ impl<I: Iterator> WriteProgress<I> {
         }
         head.extend(self.made.take());
         Err(WriteError::new(why, Rest::new(head, whole, self.items.take())))
+    }
+}
+
+/// A batch that is being filled, taken out of its place so that it stays in registers. It goes back, whatever the iterator does.
+struct Filling<'a, T> {
+    batch: Vec<T>,
+    place: &'a mut Vec<T>,
+}
+
+enum Stop {
+    /// The batch has enough items.
+    Full,
+    /// The iterator has no more.
+    End,
+    /// Between two items something has changed: the reader has left, or requests a flush.
+    News,
+}
+
+impl<'a, T> Filling<'a, T> {
+    fn begin(place: &'a mut Vec<T>) -> Self {
+        Self { batch: mem::take(place), place }
+    }
+
+    #[inline]
+    fn fill(
+        &mut self,
+        items: &mut impl Iterator<Item = T>,
+        n: usize,
+        has_news: impl Fn() -> bool,
+    ) -> Stop {
+        while self.batch.len() < n {
+            if has_news() {
+                return Stop::News;
+            }
+            match items.next() {
+                Some(item) => self.batch.push(item),
+                None => return Stop::End,
+            }
+        }
+        Stop::Full
+    }
+
+    fn take(mut self) -> Vec<T> {
+        mem::take(&mut self.batch)
+    }
+}
+
+impl<T> Drop for Filling<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        mem::swap(&mut self.batch, self.place);
     }
 }
 
