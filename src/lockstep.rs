@@ -80,7 +80,7 @@ pub fn simplex<T>() -> (Server<T>, Client<T>) {
 /// ```
 pub fn duplex<T, U>() -> (Server<T, U>, Client<T, U>) {
     let (server, client) = slot();
-    (Server { half: server }, Client { half: client, reported_end: None })
+    (Server { half: server }, Client { half: client, reported_end: None, is_over: false })
 }
 
 /// The answering end of a channel in lockstep. Values of `T` go down, values of `U` come up with the demands.
@@ -422,6 +422,8 @@ impl<T, U> RefUnwindSafe for Server<T, U> {}
 pub struct Client<T, U = ()> {
     half: ClientHalf<T, U>,
     reported_end: Option<Why>,
+    /// A receive has told the end: there is no item before it. (`closed` tells it also when there is one.)
+    is_over: bool,
 }
 
 impl<T, U> Client<T, U> {
@@ -592,6 +594,7 @@ impl<T, U> Client<T, U> {
             Some(item) => Ok(item),
             None => {
                 self.reported_end = Some(why);
+                self.is_over = true;
                 Err(why)
             }
         }

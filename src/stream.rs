@@ -124,6 +124,7 @@ pub fn stream<T>() -> (Writer<T>, Reader<T>) {
         outstanding: None,
         spare: Vec::new(),
         reported_end: None,
+        is_over: false,
         gave_empty: false,
     };
     (writer, reader)
@@ -471,6 +472,8 @@ pub struct Reader<T> {
     spare: Vec<T>,
     /// The end, once a call has told it.
     reported_end: Option<Why>,
+    /// A call that looked for items has told the end. (`closed` tells it also when there are some.)
+    is_over: bool,
     /// A read has told the end of a finished stream by an empty result.
     gave_empty: bool,
 }
