@@ -23,7 +23,7 @@ use crate::error::{RecvError, SendError, Why};
 use crate::operation::Op;
 use crate::sequence::{Iter, Stream};
 use crate::slot::{Answerer, Asker, Left, Message, Outgoing, Peer, SlotState, slot};
-use crate::step::{Attempt, PutMode};
+use crate::step::{Attempt, PutMode, Waiter};
 
 mod iter;
 mod steps;
@@ -226,7 +226,8 @@ impl<T, U> Server<T, U> {
     /// assert_eq!(server.closed().wait(), Ok(Why::Dropped));
     /// ```
     pub fn closed(&mut self) -> Left<'_> {
-        self.half.peer().left(None)
+        let is_driven = self.half.can_never_go_on();
+        self.half.peer().left(None, is_driven)
     }
 
     /// A handle that watches the client: another thread, a callback or a task can keep it. The first one costs an allocation.
@@ -506,7 +507,7 @@ impl<T, U> Client<T, U> {
     /// assert_eq!(client.closed().wait(), Ok(Why::Dropped));
     /// ```
     pub fn closed(&mut self) -> Left<'_> {
-        self.half.peer().left(Some(&mut self.reported_end))
+        self.half.peer().left(Some(&mut self.reported_end), false)
     }
 
     /// A handle that watches the server: another thread, a callback or a task can keep it. The first one costs an allocation.

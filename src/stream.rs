@@ -335,7 +335,7 @@ impl<T> Writer<T> {
     /// assert_eq!(writer.closed().wait(), Ok(Why::Dropped));
     /// ```
     pub fn closed(&mut self) -> Left<'_> {
-        self.half.peer().left(None)
+        self.half.peer().left(None, false)
     }
 
     /// A handle that watches the reader: another thread, a callback or a task can keep it. The first one costs an allocation.
@@ -659,7 +659,7 @@ impl<T> Reader<T> {
     /// assert_eq!(reader.closed().wait(), Ok(Why::Dropped));
     /// ```
     pub fn closed(&mut self) -> Left<'_> {
-        self.half.peer().left(Some(&mut self.reported_end))
+        self.half.peer().left(Some(&mut self.reported_end), false)
     }
 
     /// A handle that watches the writer: another thread, a callback or a task can keep it. The first one costs an allocation.
