@@ -23,7 +23,7 @@ use crate::error::{RecvError, SendError, Why};
 use crate::operation::Op;
 use crate::sequence::{Iter, Stream};
 use crate::slot::{Answerer, Asker, Left, Message, Outgoing, Peer, SlotState, slot};
-use crate::step::{Attempt, PutMode};
+use crate::step::{Attempt, PutMode, Waiter};
 
 mod iter;
 mod steps;
@@ -80,7 +80,7 @@ pub fn simplex<T>() -> (Server<T>, Client<T>) {
 /// ```
 pub fn duplex<T, U>() -> (Server<T, U>, Client<T, U>) {
     let (server, client) = slot();
-    (Server { half: server }, Client { half: client, reported_end: None })
+    (Server { half: server }, Client { half: client, reported_end: None, is_over: false })
 }
 
 /// The answering end of a channel in lockstep. Values of `T` go down, values of `U` come up with the demands.
@@ -226,7 +226,8 @@ impl<T, U> Server<T, U> {
     /// assert_eq!(server.closed().wait(), Ok(Why::Dropped));
     /// ```
     pub fn closed(&mut self) -> Left<'_> {
-        self.half.peer().left(None)
+        let is_driven = self.half.can_never_go_on();
+        self.half.peer().left(None, is_driven)
     }
 
     /// A handle that watches the client: another thread, a callback or a task can keep it. The first one costs an allocation.
@@ -422,6 +423,8 @@ impl<T, U> RefUnwindSafe for Server<T, U> {}
 pub struct Client<T, U = ()> {
     half: ClientHalf<T, U>,
     reported_end: Option<Why>,
+    /// A receive has told the end: there is no item before it. (`closed` tells it also when there is one.)
+    is_over: bool,
 }
 
 impl<T, U> Client<T, U> {
@@ -504,7 +507,7 @@ impl<T, U> Client<T, U> {
     /// assert_eq!(client.closed().wait(), Ok(Why::Dropped));
     /// ```
     pub fn closed(&mut self) -> Left<'_> {
-        self.half.peer().left(Some(&mut self.reported_end))
+        self.half.peer().left(Some(&mut self.reported_end), false)
     }
 
     /// A handle that watches the server: another thread, a callback or a task can keep it. The first one costs an allocation.
@@ -592,6 +595,7 @@ impl<T, U> Client<T, U> {
             Some(item) => Ok(item),
             None => {
                 self.reported_end = Some(why);
+                self.is_over = true;
                 Err(why)
             }
         }

@@ -100,8 +100,11 @@ pub trait Waiter {
 }
 
 /// The waiter of a party that waits for an end. That may be long in coming, so a thread parks soon.
-#[derive(Debug)]
-pub struct Unhurried;
+#[derive(Debug, Default)]
+pub struct Unhurried {
+    /// See `Waiter`.
+    pub(crate) can_never_go_on: bool,
+}
 
 impl Waiter for Unhurried {
     fn has_changed(&mut self) -> bool {
@@ -110,6 +113,10 @@ impl Waiter for Unhurried {
 
     fn is_peer_elsewhere(&mut self) -> bool {
         false
+    }
+
+    fn can_never_go_on(&self) -> bool {
+        self.can_never_go_on
     }
 
     fn spin(&self) -> AdaptiveSpin {

@@ -124,6 +124,7 @@ pub fn stream<T>() -> (Writer<T>, Reader<T>) {
         outstanding: None,
         spare: Vec::new(),
         reported_end: None,
+        is_over: false,
         gave_empty: false,
     };
     (writer, reader)
@@ -334,7 +335,7 @@ impl<T> Writer<T> {
     /// assert_eq!(writer.closed().wait(), Ok(Why::Dropped));
     /// ```
     pub fn closed(&mut self) -> Left<'_> {
-        self.half.peer().left(None)
+        self.half.peer().left(None, false)
     }
 
     /// A handle that watches the reader: another thread, a callback or a task can keep it. The first one costs an allocation.
@@ -471,6 +472,8 @@ pub struct Reader<T> {
     spare: Vec<T>,
     /// The end, once a call has told it.
     reported_end: Option<Why>,
+    /// A call that looked for items has told the end. (`closed` tells it also when there are some.)
+    is_over: bool,
     /// A read has told the end of a finished stream by an empty result.
     gave_empty: bool,
 }
@@ -656,7 +659,7 @@ impl<T> Reader<T> {
     /// assert_eq!(reader.closed().wait(), Ok(Why::Dropped));
     /// ```
     pub fn closed(&mut self) -> Left<'_> {
-        self.half.peer().left(Some(&mut self.reported_end))
+        self.half.peer().left(Some(&mut self.reported_end), false)
     }
 
     /// A handle that watches the writer: another thread, a callback or a task can keep it. The first one costs an allocation.

@@ -26,6 +26,10 @@ impl<T> Source for Client<T> {
     fn end(&self) -> Option<Why> {
         self.reported_end
     }
+
+    fn is_over(&self) -> bool {
+        self.is_over
+    }
 }
 
 impl<T> IntoInner for Client<T> {

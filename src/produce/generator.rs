@@ -44,7 +44,7 @@ pub fn generate<T, F>(f: impl FnOnce(Server<T>) -> F) -> Generator<T, F>
 where
     F: Future<Output = ()>,
 {
-    Iter::new(GeneratorSource { routine: Routine::new(f) })
+    Iter::new(GeneratorSource { routine: Routine::new(f, false) })
 }
 
 /// Makes an iterator, or a stream, of an async routine that sends and may fail: the items are results, and the routine's error is the last one, after
@@ -68,7 +68,7 @@ pub fn try_generate<T, E, F>(f: impl FnOnce(Server<T>) -> F) -> TryGenerator<T, 
 where
     F: Future<Output = Result<(), E>>,
 {
-    Iter::new(TryGeneratorSource { routine: Routine::new(f), error: None })
+    Iter::new(TryGeneratorSource { routine: Routine::new(f, true), error: None })
 }
 
 /// The items of an async routine, which runs in the calls of `next`. See [`generate`].
@@ -84,6 +84,8 @@ const ITEMS_A_TURN: u8 = 127;
 struct Routine<T, F> {
     client: Client<T>,
     future: Option<Pin<Box<F>>>,
+    /// What the routine returns is an item: it is driven until it returns, also after the end of its channel.
+    runs_to_return: bool,
     /// The routine returned, and with that its server was gone.
     has_returned: bool,
     /// Items since the executor had a turn.
@@ -91,9 +93,10 @@ struct Routine<T, F> {
 }
 
 impl<T, F: Future> Routine<T, F> {
-    fn new(f: impl FnOnce(Server<T>) -> F) -> Self {
+    fn new(f: impl FnOnce(Server<T>) -> F, runs_to_return: bool) -> Self {
         let (server, client) = simplex();
-        Self { client, future: Some(Box::pin(f(server))), has_returned: false, items: 0 }
+        let future = Some(Box::pin(f(server)));
+        Self { client, future, runs_to_return, has_returned: false, items: 0 }
     }
 
     /// The next item. Gives what the routine returns to `on_return`.
@@ -119,7 +122,10 @@ impl<T, F: Future> Routine<T, F> {
             }
             recv.detach();
             if let Poll::Ready(item) = polled {
-                return Poll::Ready(item.ok());
+                return item.map_or_else(
+                    |_| self.poll_to_return(context, on_return),
+                    |item| Poll::Ready(Some(item)),
+                );
             }
             // Taken out, so that a routine that panics is not polled again.
             let Some(mut future) = self.future.take() else { return Poll::Pending };
@@ -142,10 +148,38 @@ impl<T, F: Future> Routine<T, F> {
                     if polled.is_pending() {
                         self.pass_wake_on(context);
                     }
+                    if matches!(polled, Poll::Ready(Err(_))) && self.runs_to_return {
+                        // It is polled again, and may have registered its waker for that.
+                        return Poll::Pending;
+                    }
                     return polled.map(Result::ok);
                 }
             }
         }
+    }
+
+    /// The channel has ended.
+    #[cold]
+    fn poll_to_return(
+        &mut self,
+        context: &mut Context<'_>,
+        on_return: &mut impl FnMut(F::Output),
+    ) -> Poll<Option<T>> {
+        if self.runs_to_return {
+            if let Some(mut future) = self.future.take() {
+                let driving = driven::enter(self.client.slot_address());
+                let returned = future.as_mut().poll(context);
+                drop(driving);
+                match returned {
+                    Poll::Ready(output) => on_return(output),
+                    Poll::Pending => {
+                        self.future = Some(future);
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+        Poll::Ready(None)
     }
 
     /// A wake-up that was left to this task may be for another future of it, which has the server.
@@ -276,6 +310,6 @@ impl<T, E, F: Future<Output = Result<(), E>>> Source for TryGeneratorSource<T, E
     }
 
     fn is_over(&self) -> bool {
-        self.end().is_some() && self.error.is_none()
+        self.end().is_some() && self.error.is_none() && self.routine.future.is_none()
     }
 }

@@ -22,7 +22,7 @@ pub struct ClosedStep<'a, T> {
 
 impl<'a, T> ClosedStep<'a, T> {
     pub(super) const fn new(core: &'a Core<T>) -> Self {
-        Self { core, at: None, is_registered: false, waiter: Unhurried }
+        Self { core, at: None, is_registered: false, waiter: Unhurried { can_never_go_on: false } }
     }
 }
 

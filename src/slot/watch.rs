@@ -132,12 +132,16 @@ impl Peer {
     /// assert_eq!(peer.closed().wait(), Ok(handover::Why::Closed));
     /// ```
     pub fn closed(&self) -> PeerLeft<'_> {
-        Op::new(LeftStep::new(self.clone(), None))
+        Op::new(LeftStep::new(self.clone(), None, false))
     }
 
-    /// The same for an end, which remembers what it was told.
-    pub(crate) fn left(self, reported_end: Option<&mut Option<Why>>) -> Left<'_> {
-        Op::new(LeftStep::new(self, reported_end))
+    /// The same for an end, which remembers what it was told, and may be the server of a generator that this thread drives.
+    pub(crate) fn left(
+        self,
+        reported_end: Option<&mut Option<Why>>,
+        can_never_go_on: bool,
+    ) -> Left<'_> {
+        Op::new(LeftStep::new(self, reported_end, can_never_go_on))
     }
 }
 
@@ -161,8 +165,12 @@ pub struct LeftStep<'a, const OF_PEER: bool> {
 }
 
 impl<'a, const OF_PEER: bool> LeftStep<'a, OF_PEER> {
-    const fn new(peer: Peer, reported_end: Option<&'a mut Option<Why>>) -> Self {
-        Self { peer, reported_end, at: None, waiter: Unhurried }
+    const fn new(
+        peer: Peer,
+        reported_end: Option<&'a mut Option<Why>>,
+        can_never_go_on: bool,
+    ) -> Self {
+        Self { peer, reported_end, at: None, waiter: Unhurried { can_never_go_on } }
     }
 }
 

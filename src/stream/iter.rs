@@ -39,6 +39,10 @@ impl<T> Source for Reader<T> {
     fn end(&self) -> Option<Why> {
         self.reported_end
     }
+
+    fn is_over(&self) -> bool {
+        self.is_over
+    }
 }
 
 impl<T> IntoInner for Reader<T> {
@@ -91,6 +95,10 @@ impl<T, R: BorrowMut<Reader<T>>> Source for ChunkSource<T, R> {
 
     fn end(&self) -> Option<Why> {
         self.reader.borrow().reported_end
+    }
+
+    fn is_over(&self) -> bool {
+        self.reader.borrow().is_over
     }
 }
 
@@ -162,6 +170,10 @@ impl<T, R: BorrowMut<Reader<T>>> Source for AheadSource<T, R> {
 
     fn end(&self) -> Option<Why> {
         self.reader.borrow().reported_end
+    }
+
+    fn is_over(&self) -> bool {
+        self.reader.borrow().is_over
     }
 }
 

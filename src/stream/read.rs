@@ -107,6 +107,7 @@ impl<T> Reader<T> {
     /// Reports the end to a call that found nothing before it.
     fn report_end(&mut self, why: Why) -> Why {
         self.reported_end = Some(why);
+        self.is_over = true;
         why
     }
 

@@ -6,6 +6,7 @@
 #![cfg(not(handover_loom))]
 
 mod bounds;
+mod errors;
 mod expiry;
 mod interrupts;
 mod lockstep;
@@ -14,5 +15,6 @@ mod rendezvous;
 mod select;
 mod stream;
 mod support;
+mod until;
 #[cfg(target_os = "linux")]
 mod waiting;

@@ -1,11 +1,13 @@
 //! Channels in lockstep: `simplex()` and `duplex()`.
 
+mod answers;
 mod cancel;
 mod cases;
 mod ends;
 mod kept;
 mod matrix;
 mod model;
+mod owed;
 mod panics;
 mod races;
 mod reenter;
@@ -14,6 +16,7 @@ mod threads;
 mod time;
 mod turns;
 mod wakers;
+mod watching;
 
 use crate::support::*;
 use handover::{Client, Server, Why};

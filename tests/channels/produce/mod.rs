@@ -1,5 +1,7 @@
 //! Routines as iterators and streams.
 
+mod blocking;
+mod failing;
 mod generators;
 mod threads;
 

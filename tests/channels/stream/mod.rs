@@ -11,3 +11,4 @@ mod model;
 mod panics;
 mod races;
 mod requests;
+mod wanted;

@@ -21,6 +21,9 @@ macro_rules! op {
 
 op!(impl[T, U] op::Demand<'_, T, U>);
 op!(impl[T, U] op::Exchange<'_, T, U>);
+op!(impl[T, U] op::Answer<'_, T, U>);
+op!(impl[] op::Left<'_>);
+op!(impl[] op::PeerLeft<'_>);
 op!(impl[I: Iterator] op::SendAll<'_, I>);
 op!(impl[T, U] op::Ask<'_, T, U>);
 op!(impl[T, U] op::Recv<'_, T, U>);
@@ -30,6 +33,7 @@ op!(impl[T] op::SendOne<'_, T>);
 op!(impl[I: Iterator] op::Write<'_, I>);
 op!(impl[I: Iterator] op::WriteLocal<'_, I>);
 op!(impl[T] op::Flush<'_, T>);
+op!(impl[T] op::Wanted<'_, T>);
 op!(impl[T] op::ReadOne<'_, T>);
 op!(impl[T] op::Read<'_, T>);
 op!(impl[T] op::ReadInto<'_, T>);

@@ -192,3 +192,9 @@ pub(crate) fn next_with<T>(
 ) -> Poll<Option<T>> {
     Pin::new(stream).poll_next(&mut Context::from_waker(waker))
 }
+
+/// Polls once, for the last time: it must be done.
+#[track_caller]
+pub(crate) fn done<F: Future + Unpin>(mut future: F) -> F::Output {
+    ready(&mut future)
+}
