@@ -40,8 +40,8 @@ use order::Order;
 
 /// Chooses one of several operations: the one that can be done first, and only that one.
 ///
-/// The arms are a tuple of two to eight operations, or a [`Vec`] of operations of one type: of ends of any kind, sends and receives
-/// mixed, borrowed (`&mut op`) or not. The result tells which arm was done, with its output: [`Sel2::A`] and so on, or the index. The end
+/// The arms are a tuple of two to eight operations, or an array or a [`Vec`] of operations of one type: of ends of any kind, sends and receives
+/// mixed, borrowed (`&mut op`) or not. Tuples, arrays and vectors may be nested, so that any number can be chosen among. The result tells which arm was done, with its output: [`Sel2::A`] and so on, or the index. The end
 /// of a channel is an output too. Of arms that are ready at once a random one is done, unless the choice is [`biased`](Select::biased).
 ///
 /// The other arms are withdrawn, as if they had been dropped. A borrowed one then has its value again: [`reclaim`](crate::op::Send::reclaim)
@@ -51,7 +51,8 @@ use order::Order;
 ///   comes back: another arm may be done in between. The value is then delivered, and not in what `reclaim` gives.
 /// * Arms of one select on a [`rendezvous`](crate::rendezvous) channel do not meet each other. (Two ends in lockstep or of a stream do:
 ///   what one takes the other has delivered.)
-/// * In a task, a timeout is that of the executor, around the select: dropping it loses nothing.
+/// * In a task, [`until`](Select::until) is the timeout, on any runtime. A timeout of the executor around the select drops it: that loses nothing if all arms are
+///   receives; a send is then withdrawn or delivered, and nobody is told (see [the guide](crate::guide::foreign_select)).
 /// * No arm is done: `wait` and `.await` go on, also for ever if the `Vec` is empty; the other ways to wait give `None`.
 ///
 /// ```
@@ -90,7 +91,7 @@ pub fn select<A: Arms>(arms: A) -> Select<A> {
 ///
 /// # Cancel safety
 ///
-/// Dropping it withdraws all arms: of what they carry, that one value is delivered whose arm has happened, if one has. OwnedEnd and not
+/// Dropping it withdraws all arms: of what they carry, that one value is delivered whose arm has happened, if one has. Kept and not
 /// polled again, its receives are like a kept [`recv`](crate::Receiver::recv), and its sends may still be taken, one of them.
 ///
 /// ```
