@@ -73,6 +73,7 @@
 mod claim;
 mod drive;
 mod error;
+pub mod guide;
 pub mod iter;
 mod lockstep;
 pub mod op;

@@ -161,9 +161,11 @@ impl<T, U> Server<T, U> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it withdraws the item if the client has not taken it; then the demand is in hand again.
-    /// [`reclaim`](Exchange::reclaim) tells. If the client has taken it, call [`demand`](Server::demand) for what comes up next: another
-    /// `exchange` drops that.
+    /// Dropping it withdraws the item if the client has not taken it; then the demand is in hand again. If the client has taken it, the item is
+    /// delivered, and to send it again is to send it twice; [`demand`](Server::demand) then fetches what comes up next, another `exchange` drops that.
+    /// `until`, `wait_timeout`
+    /// and `reclaim` tell which; a future that is dropped by a foreign `select!` or timeout tells nobody: see
+    /// [the guide](crate::guide::foreign_select).
     ///
     /// ```
     /// use handover::duplex;
@@ -192,7 +194,9 @@ impl<T, U> Server<T, U> {
     /// # Cancel safety
     ///
     /// Dropping it withdraws the item if the client has not taken it; else the item is delivered, and to send it again is to send it twice.
-    /// [`reclaim`](crate::op::Answer::reclaim) tells.
+    /// `until`, `wait_timeout`
+    /// and `reclaim` tell which; a future that is dropped by a foreign `select!` or timeout tells nobody: see
+    /// [the guide](crate::guide::foreign_select).
     ///
     /// ```
     /// use handover::simplex;
@@ -352,7 +356,10 @@ impl<T> Server<T> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it withdraws the item if the client has not taken it. [`reclaim`](Exchange::reclaim) tells.
+    /// Dropping it withdraws the item if the client has not taken it. Else the item is delivered although the future is not done, since that waits for
+    /// the client to come back; to send it again is to send it twice. `until`, `wait_timeout`
+    /// and `reclaim` tell which; a future that is dropped by a foreign `select!` or timeout tells nobody: see
+    /// [the guide](crate::guide::foreign_select).
     ///
     /// ```
     /// use handover::simplex;
@@ -385,7 +392,8 @@ impl<T> Server<T> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it withdraws the item on offer if the client has not taken it, and drops that and the rest.
+    /// Dropping it withdraws the item on offer if the client has not taken it, and drops that item and the rest. The items before it are delivered; to
+    /// begin again with the first one is to send them twice. `until` and `wait_timeout` give back the rest; see [the guide](crate::guide::foreign_select).
     ///
     /// ```
     /// use handover::simplex;
@@ -438,8 +446,10 @@ impl<T, U> Client<T, U> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it withdraws the value if the server has not taken it: [`reclaim`](Ask::reclaim) tells. If it has, the
-    /// answer is not lost, but owed.
+    /// Dropping it withdraws the value if the server has not taken it. If the server has taken it, the value is delivered, and to ask again with it is to
+    /// ask twice; the answer is not lost, but owed: [`owed`](Client::owed) fetches it. `until`, `wait_timeout`
+    /// and `reclaim` tell which; a future that is dropped by a foreign `select!` or timeout tells nobody: see
+    /// [the guide](crate::guide::foreign_select).
     ///
     /// ```
     /// use handover::duplex;

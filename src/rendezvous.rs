@@ -44,12 +44,13 @@ use send::{SendEachStep, SendStep};
 
 /// Creates a channel of many senders and many receivers that has no capacity: a value goes from hand to hand.
 ///
-/// Both ends can be cloned, and used by threads and tasks alike. Who came first is served first, on each side.
+/// Both ends can be cloned, and used by threads and tasks alike. The operation that came first is served first, on each side; only a
+/// [`recv`](Receiver::recv) that is kept and not polled is passed over.
 ///
 /// ```
 /// use handover::rendezvous;
 /// use std::thread;
-/// ///
+///
 /// let (tx, rx) = rendezvous();
 /// thread::scope(|scope| {
 ///     for worker in 0..3 {
@@ -128,8 +129,8 @@ pub struct Sender<T> {
 impl<T> Sender<T> {
     /// Hands a value to a receiver. Done when one has taken it.
     ///
-    /// Done at once if a blocked thread waits for it. A task that waits takes it when it is polled next; until then the value is
-    /// still the sender's.
+    /// Done at once if a thread waits in a receive of its own. A task that waits takes the value when it is polled next, and a thread that waits in a
+    /// [`select`](crate::select()) when it has run; until then the value is still the sender's.
     ///
     /// # Errors
     ///
@@ -137,12 +138,14 @@ impl<T> Sender<T> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it withdraws the value if no receiver has taken it; [`reclaim`](Send::reclaim) tells.
+    /// Dropping it withdraws the value if no receiver has taken it; else the value is delivered, and to send it again is to send it twice. `until`, `wait_timeout`
+    /// and `reclaim` tell which; a future that is dropped by a foreign `select!` or timeout tells nobody: see
+    /// [the guide](crate::guide::foreign_select).
     ///
     /// ```
     /// use handover::rendezvous;
     /// use std::thread;
-    ///     ///
+    ///
     /// let (tx, rx) = rendezvous();
     /// let receiver = thread::spawn(move || rx.recv().wait());
     /// tx.send("from hand to hand").wait().unwrap();
@@ -163,12 +166,32 @@ impl<T> Sender<T> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it withdraws the item on offer if no receiver has taken it, and drops that and the rest.
+    /// Dropping it withdraws the item on offer if no receiver has taken it, and drops that item and the rest. The items before it are delivered; to begin again with the
+    /// first one is to send them twice. `until` and `wait_timeout` give back the rest; see [the guide](crate::guide::foreign_select).
+    ///
+    /// # In a spawned task
+    ///
+    /// A future that is spawned must be `Send`, and the compiler cannot prove that of an iterator with a closure over references: "implementation of
+    /// `FnOnce` is not general enough". A named function in place of the closure helps, or a boxed iterator, or an iterator over values:
+    ///
+    /// ```
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let (tx, rx) = handover::rendezvous();
+    /// tokio::spawn(async move {
+    ///     let numbers = vec![1, 2, 3];
+    ///     // `numbers.iter().map(|n| n + 1)` would not compile here.
+    ///     let items: Box<dyn Iterator<Item = i32> + Send> = Box::new(numbers.iter().map(|n| n + 1));
+    ///     _ = tx.send_all(items).await;
+    /// });
+    /// assert_eq!(rx.recv().await, Ok(2));
+    /// # });
+    /// ```
     ///
     /// ```
     /// use handover::rendezvous;
     /// use std::thread;
-    ///     ///
+    ///
     /// let (tx, rx) = rendezvous();
     /// let receiver = thread::spawn(move || rx.into_iter().take(2).sum::<u32>());
     /// let error = tx.send_all([1, 2, 3, 4]).wait().unwrap_err();
@@ -193,7 +216,7 @@ impl<T> Sender<T> {
     /// ```
     /// use handover::rendezvous;
     /// use std::thread;
-    ///     ///
+    ///
     /// let (tx, rx) = rendezvous();
     /// let receiver = thread::spawn(move || rx.recv().wait());
     /// let permit = tx.reserve().wait().unwrap();
@@ -374,17 +397,17 @@ impl<T> Receiver<T> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it loses nothing: the value is its sender's until this operation is `Ready`, and a sender that had called it
-    /// calls the next one.
+    /// Dropping it loses nothing: the value is its sender's until this operation is `Ready`, and an offer of which it was notified goes to the next
+    /// receiver.
     ///
     /// # Do not keep it without polling it
     ///
-    /// A pending future of this operation has a place in the queue. When its turn has come, its task is woken, and should poll
-    /// it or drop it. A future that is kept and never polled again (in an array beside another one that is awaited, say) holds up
-    /// the value of one sender, which no other waiting *task* is told of until something else happens on the channel: any
-    /// other send, any receive that begins, any drop of that future passes the value on. Waiting *threads* are
-    /// told along with it, and take the value if it does not within a millisecond; from then on nothing is left to that future
-    /// before it is polled.
+    /// A pending future of this operation has a place in the queue. When its turn has come its task is woken, and should poll
+    /// it or drop it. A future that is kept and not polled again (in an array beside another one that is awaited, say) may delay one offer, and each further
+    /// one that is kept so may delay one more. Any operation that begins to wait on the channel passes the offer on at once, to tasks and threads;
+    /// so does a drop of the future. A thread that waits already takes the offer after a millisecond.
+    ///
+    /// Once that offer was withdrawn, or taken by another receiver, the kept future is passed over until it is polled.
     ///
     /// ```
     /// use handover::{Why, rendezvous};

@@ -57,7 +57,8 @@ use order::Order;
 /// * A party whose receiving arm belongs to a permit ([`Sender::reserve`](crate::Sender::reserve)) is granted no permit meanwhile, on whatever channel: so two
 ///   selects of `(reserve, recv)` never hold a permit for each other.
 /// * While no arm can be done `wait` and `.await` go on, for ever if a `Vec` is empty; the ways to wait that have a limit give `None`. In a task that is
-///   [`until`](Select::until).
+///   [`until`](Select::until), on any runtime. (A timeout of the executor around the select drops it, and then nothing tells whether a send was withdrawn or delivered: see
+///   [the guide](crate::guide::foreign_select).)
 /// * It allocates the claim that its arms share, if it has sends or reserves, and above 16 operations the order in which they are attempted, once.
 ///
 /// ```

@@ -164,7 +164,10 @@ impl<T> Writer<T> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it withdraws the item if the reader has not taken it; [`reclaim`](SendOne::reclaim) tells.
+    /// Dropping it withdraws the item if the reader has not taken it and it does not lie in the batch in hand. Else the item is delivered, and to send
+    /// it again is to send it twice. `until`, `wait_timeout`
+    /// and `reclaim` tell which; a future that is dropped by a foreign `select!` or timeout tells nobody: see
+    /// [the guide](crate::guide::foreign_select).
     ///
     /// ```
     /// use handover::stream;
@@ -204,7 +207,8 @@ impl<T> Writer<T> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the iterator; what was pulled from it before is taken, or lies in the batch in hand.
+    /// Dropping it drops the iterator, with the items that it has not given yet. What was pulled from it before is taken, or lies in the batch in hand; to write these items again
+    /// is to send them twice. `until` and `wait_timeout` give back the rest; see [the guide](crate::guide::foreign_select).
     ///
     /// # Panics
     ///
@@ -236,6 +240,10 @@ impl<T> Writer<T> {
 
     /// Writes the items of an iterator that borrows, or must stay on this thread. As [`write`](Writer::write), but under
     /// [`read_once`](Reader::read_once) each item comes as a batch of one.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`write`](Writer::write).
     ///
     /// ```
     /// use handover::stream;

@@ -104,6 +104,11 @@ impl<'a, T> Permit<'a, T> {
     ///
     /// If that receiver has gone meanwhile, the value is on offer to the next one, before all other offers.
     ///
+    /// # Cancel safety
+    ///
+    /// As [`Sender::send`](crate::Sender::send): dropping it withdraws the value if no receiver has taken it, and the receiver is free for the next sender; else the value
+    /// is delivered, and to send it again is to send it twice.
+    ///
     /// ```
     /// use futures_lite::future::poll_once;
     ///

@@ -1,9 +1,12 @@
 //! Runs every example as a program, and compares what it prints with what its header promises.
 #![cfg(not(handover_loom))]
 
+mod body;
+mod events;
 mod hash_tree;
 mod lines_to_async;
 mod links;
+mod pool;
 mod programs;
 mod select_race;
 mod words;
