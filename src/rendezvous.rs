@@ -187,7 +187,7 @@ impl<T> Sender<T> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it loses nothing: a receiver that was kept for it is free for the next sender. OwnedEnd and not polled again, it keeps that
+    /// Dropping it loses nothing: a receiver that was kept for it is free for the next sender. Kept and not polled again, it keeps that
     /// receiver from others.
     ///
     /// ```

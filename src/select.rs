@@ -90,7 +90,7 @@ pub fn select<A: Arms>(arms: A) -> Select<A> {
 ///
 /// # Cancel safety
 ///
-/// Dropping it withdraws all arms: of what they carry, that one value is delivered whose arm has happened, if one has. OwnedEnd and not
+/// Dropping it withdraws all arms: of what they carry, that one value is delivered whose arm has happened, if one has. Kept and not
 /// polled again, its receives are like a kept [`recv`](crate::Receiver::recv), and its sends may still be taken, one of them.
 ///
 /// ```
