@@ -497,6 +497,7 @@ impl<T> State<T> {
         }
         receiver.is_marked = receiver.arm.is_some();
         receiver.role = Role::Reserved;
+        receiver.is_prodded = false; // It takes no offer now; when it is idle again it must be woken for them.
         self.receivers.unlink(ticket);
         true
     }
