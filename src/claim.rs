@@ -207,9 +207,10 @@ impl ArmHandle {
         self.claim.update_permits(reserve).is_ok()
     }
 
-    /// A receiving arm is no longer reserved.
+    /// A receiving arm is no longer reserved. Its party may have looked for a permit in vain just before: then it queues its arms again.
     pub(crate) fn undo_reserve(&self) {
         _ = self.claim.update_permits(|word| Ok(word - RESERVED));
+        self.claim.request_reregister();
     }
 }
 
@@ -219,4 +220,57 @@ pub(crate) struct SelectId(usize);
 
 impl SelectId {
     pub(crate) const NONE: Self = Self(0);
+}
+
+#[cfg(all(test, not(handover_loom)))]
+mod tests {
+    use super::*;
+
+    fn arm(claim: &Arc<Claim>) -> ArmHandle {
+        ArmRef::new(claim, 0).handle()
+    }
+
+    #[test]
+    fn a_party_is_granted_or_reserved_and_never_both() {
+        let claim = Claim::new(true);
+        let arm = arm(&claim);
+        assert!(arm.try_reserve() && arm.try_reserve());
+        assert!(!arm.may_be_granted() && !arm.try_grant());
+        arm.undo_reserve();
+        assert!(!arm.try_grant(), "one more arm is reserved");
+        arm.undo_reserve();
+        assert!(arm.try_grant() && arm.try_grant());
+        assert!(!arm.may_be_reserved() && !arm.try_reserve());
+        arm.undo_grant();
+        assert!(!arm.try_reserve(), "it has one more permit");
+        arm.undo_grant();
+        assert!(arm.may_be_reserved() && arm.may_be_granted() && arm.try_reserve());
+    }
+
+    /// A grant that gave way is made good by the party to which it gave way.
+    #[test]
+    fn a_permit_that_comes_to_nothing_tells_whether_another_gave_way() {
+        let claim = Claim::new(true);
+        let arm = arm(&claim);
+        assert!(arm.try_grant());
+        assert!(!arm.undo_grant() && !claim.end(), "nobody gave way");
+        claim.begin().unwrap();
+        assert!(arm.try_grant() && arm.try_grant());
+        assert!(!arm.try_reserve());
+        assert!(!arm.undo_grant(), "it has one more permit");
+        assert!(arm.undo_grant());
+        assert!(claim.end(), "it queues its arms again");
+        claim.begin().unwrap();
+        assert!(arm.try_grant() && !arm.undo_grant(), "that was told");
+    }
+
+    /// Whoever attempted another arm while this one was reserved must attempt it again.
+    #[test]
+    fn an_arm_that_is_free_again_has_its_party_queue_again() {
+        let claim = Claim::new(true);
+        let arm = arm(&claim);
+        assert!(arm.try_reserve());
+        arm.undo_reserve();
+        assert!(claim.end());
+    }
 }

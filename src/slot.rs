@@ -357,10 +357,16 @@ impl<M, const ME: u32> Half<M, ME> {
         if word & WHOSE == Self::COMMITTED_BY_THEM {
             return (!mem::replace(&mut self.has_taken, true)).then(|| self.empty());
         }
-        self.update(|word| {
-            (word & WHOSE == Self::REVOCABLE_BY_THEM).then_some(word & !WHOSE | Self::HELD_BY_ME)
-        })?;
-        Some(self.empty())
+        let taken = self.update(|word| {
+            let is_untold = word & (WHOSE | TELL_TAKEN) == Self::REVOCABLE_BY_THEM;
+            is_untold.then_some(word & !WHOSE | Self::HELD_BY_ME)
+        });
+        match taken {
+            Some(_) => Some(self.empty()),
+            // The peer has withdrawn the message meanwhile, and put one of which it wants to be told.
+            None if self.seen & TELL_TAKEN != 0 => self.take_and_wake(),
+            None => None,
+        }
     }
 
     /// Takes the peer's message, if there is one, and wakes the peer. A panic of its waker ends here: the message would be lost.

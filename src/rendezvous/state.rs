@@ -114,6 +114,14 @@ impl<T> WaitingSender<T> {
         self.arm.as_ref().is_none_or(ArmHandle::may_be_granted)
     }
 
+    /// It is no arm any more. Whether it was one.
+    fn leave_select(&mut self) -> bool {
+        if matches!(self.waiting, Waiting::Granted(_)) {
+            _ = self.must_retry_grant(); // The other arms are left alone, or do the same.
+        }
+        self.arm.take().is_some()
+    }
+
     /// A permit for its party has come to nothing. Whether the party must attempt its arms again.
     fn must_retry_grant(&self) -> bool {
         self.arm.as_ref().is_some_and(ArmHandle::undo_grant)
@@ -505,6 +513,7 @@ impl<T> State<T> {
         }
         receiver.is_marked = receiver.arm.is_some();
         receiver.role = Role::Reserved;
+        receiver.is_prodded = false; // It takes no offer now; when it is idle again it must be woken for them.
         self.receivers.unlink(ticket);
         true
     }

@@ -118,6 +118,7 @@ pairings! {
     finish_with_against_recv
     finish_with_against_ask
     finish_with_against_drop
+    answer_after_a_send_that_was_given_up
     forgotten_offer_against_drop
     now_against_now
     other_wakers_at_the_client
@@ -574,6 +575,24 @@ fn changes_of_kind(server: By, client: By) {
     assert_eq!(run!(other(client), rx.recv()), Ok(2));
     rx.close();
     producer.join().unwrap();
+}
+
+/// A send is given up for an answer while the client takes: whichever it takes, the answer is told of that, without another demand.
+fn answer_after_a_send_that_was_given_up(server: By, client: By) {
+    let (mut tx, mut rx) = simplex();
+    let producer = thread::spawn(move || {
+        tx.demand().wait().unwrap();
+        let mut send = tx.send(1);
+        let is_pending = poll_with(&mut send, &Alarm::new().into()).is_pending();
+        let is_given_up = is_pending && send.reclaim().is_some();
+        if is_given_up {
+            run!(server, tx.answer(2)).unwrap();
+        }
+        (tx, is_given_up)
+    });
+    let got = run!(client, rx.recv());
+    let (_tx, is_given_up) = producer.join().unwrap();
+    assert_eq!(got, Ok(if is_given_up { 2 } else { 1 }));
 }
 
 struct Panics;

@@ -201,7 +201,10 @@ impl<T> State<T> {
         }
         let ticket = match *at {
             Some(ticket) => {
-                if attempt.arm.is_some() {
+                // Its `select` was forgotten: it is a plain one now.
+                let sender = self.senders.get(ticket).filter(|_| attempt.arm.is_none());
+                let is_forgotten = sender.is_some_and(WaitingSender::leave_select);
+                if attempt.arm.is_some() || is_forgotten {
                     self.pair(wakes); // This party's claim may allow now what it did not before.
                 }
                 ticket

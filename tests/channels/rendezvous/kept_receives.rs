@@ -393,3 +393,31 @@ fn a_thread_in_a_select_gets_what_a_send_at_once_has_left() {
         }
     });
 }
+
+/// A thread was woken for an offer that is left to a kept receive, and is reserved before it may take it. When the permit is dropped it
+/// is woken again.
+#[test]
+fn a_thread_that_was_kept_for_a_permit_takes_what_a_kept_receive_leaves() {
+    watched(|progress| {
+        // In a round in which it takes the offer before it can be reserved, nothing is tried.
+        for _ in 0..50 {
+            let (tx, rx) = rendezvous();
+            let mut kept = rx.recv();
+            pend(&mut kept);
+            thread::scope(|scope| {
+                let thread = scope.spawn(|| rx.recv().wait());
+                while tx.stats().waiting_receivers < 2 {
+                    thread::yield_now();
+                }
+                thread::sleep(Duration::from_millis(2)); // Until it sleeps.
+                let mut send = tx.send(1);
+                pend(&mut send);
+                let permit = tx.reserve().now();
+                thread::sleep(Duration::from_millis(3)); // It attempts once more.
+                drop(permit);
+                assert_eq!(thread.join().unwrap(), Ok(1));
+            });
+            progress.step();
+        }
+    });
+}

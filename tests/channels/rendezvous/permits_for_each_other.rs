@@ -281,3 +281,50 @@ fn parties_that_are_polled_in_any_order_hand_over() {
         }
     }
 }
+
+/// The value that was to come by the permit is withdrawn when the party looks: in whatever order it looks at its arms, it has the permit
+/// that it could not have before.
+#[test]
+fn a_party_whose_value_was_withdrawn_looks_again_for_its_permit() {
+    for reserve_first in [true, false] {
+        let (a, b) = (rendezvous::<u64>(), rendezvous::<u64>());
+        let (bell, waker) = Bell::new();
+        let (mut first, mut second) = (a.0.reserve(), b.1.recv());
+        let (mut third, mut fourth) = (b.1.recv(), a.0.reserve());
+        let (mut one, mut other);
+        let poll: &mut dyn FnMut() -> bool = if reserve_first {
+            one = select((&mut first, &mut second)).biased();
+            &mut || matches!(poll_with(&mut one, &waker), Poll::Ready(Sel2::A(Ok(_))))
+        } else {
+            other = select((&mut third, &mut fourth)).biased();
+            &mut || matches!(poll_with(&mut other, &waker), Poll::Ready(Sel2::B(Ok(_))))
+        };
+        assert!(!poll());
+        let mut send = b.0.reserve().now().unwrap().send(1);
+        pend(&mut send);
+        let mut newcomer = a.1.recv();
+        pend(&mut newcomer);
+        assert_eq!(send.reclaim(), Some(1));
+        bell.rings();
+        let has_permit = poll() || (bell.rings() > 0 && poll());
+        assert!(has_permit, "asleep beside a receiver, the reserve first: {reserve_first}");
+    }
+}
+
+/// A reserve that outlives its `select`, which was forgotten while its other arm belonged to a permit.
+#[test]
+fn a_reserve_of_a_forgotten_select_is_a_plain_one() {
+    let (a, b) = (rendezvous::<u64>(), rendezvous::<u64>());
+    let (mut reserve, mut recv) = (a.0.reserve(), b.1.recv());
+    let mut choice = select((&mut reserve, &mut recv));
+    pend(&mut choice);
+    let _permit = b.0.reserve().now().unwrap();
+    std::mem::forget(choice);
+    pend(&mut reserve);
+    let mut receiver = a.1.recv();
+    pend(&mut receiver);
+    let permit = ready(&mut reserve).unwrap();
+    let mut send = permit.send(1);
+    pend(&mut send);
+    assert_eq!(ready(&mut receiver), Ok(1));
+}
