@@ -78,6 +78,15 @@ impl<S: Source> Source for &mut S {
     }
 }
 
+/// An end that is borrowed.
+impl<S: Source> IntoInner for &mut S {
+    type Inner = Self;
+
+    fn into_inner(self) -> Self {
+        self
+    }
+}
+
 /// The items of an end or of a producer, as an iterator: waiting for one blocks this thread.
 ///
 /// It ends with the channel; [`end`](Iter::end) then tells how that came, and [`checked`](Iter::checked) makes an early end an item.

@@ -40,14 +40,6 @@ impl<T> IntoInner for Client<T> {
     }
 }
 
-impl<'a, T> IntoInner for &'a mut Client<T> {
-    type Inner = Self;
-
-    fn into_inner(self) -> Self {
-        self
-    }
-}
-
 /// The items one by one, each awaited by *blocking this thread*.
 ///
 /// Inside of an `async fn` a `for` loop over a client would block the executor's thread; there it is

@@ -53,14 +53,6 @@ impl<T> IntoInner for Reader<T> {
     }
 }
 
-impl<'a, T> IntoInner for &'a mut Reader<T> {
-    type Inner = Self;
-
-    fn into_inner(self) -> Self {
-        self
-    }
-}
-
 /// A reader, owned or borrowed, that is asked for `n` items at a time: batches.
 pub struct ChunkSource<T, R> {
     reader: R,
