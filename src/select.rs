@@ -53,7 +53,7 @@ use order::Order;
 ///   what one takes the other has delivered.)
 /// * In a task, [`until`](Select::until) is the timeout, on any runtime. A timeout of the executor around the select drops it: that loses nothing if all arms are
 ///   receives; a send is then withdrawn or delivered, and nobody is told (see [the guide](crate::guide::foreign_select)).
-/// * No arm is done: `wait` and `.await` go on, also for ever if the `Vec` is empty; the other ways to wait give `None`.
+/// * While no arm is done, `wait` and `.await` go on, also for ever if the `Vec` is empty; the other ways to wait give `None`.
 ///
 /// ```
 /// use handover::{Sel2, never, rendezvous, select, simplex};
@@ -108,7 +108,7 @@ pub fn select<A: Arms>(arms: A) -> Select<A> {
 /// assert_eq!((index, received), (1, Ok("for the second")));
 /// # });
 /// ```
-#[must_use = "an operation does nothing until it is awaited or waited for"]
+#[must_use = "a select does nothing until it is awaited (`.await`), waited for (`.wait()`) or tried (`.now()`)"]
 pub struct Select<A: Arms> {
     op: Op<SelectingStep<A>>,
 }
