@@ -91,7 +91,7 @@ impl<I: Iterator> From<WriteError<I>> for Why {
     }
 }
 
-/// How an end appears to `std::io`: who receives finds the end of a file too early, who sends a broken pipe.
+/// How an end appears to `std::io`: a receiving end finds the end of a file too early, a sending one a broken pipe.
 fn io_error(why: Why, end: io::ErrorKind) -> io::Error {
     let kind = match why {
         Why::Closed | Why::Dropped | Why::Panicked => end,
@@ -240,6 +240,12 @@ impl<T> SendError<T> {
     }
 
     /// The value, if it was not taken.
+    ///
+    /// ```
+    /// let (tx, rx) = handover::rendezvous();
+    /// drop(rx);
+    /// assert_eq!(tx.send("a letter").now().unwrap_err().into_unsent(), Some("a letter"));
+    /// ```
     pub fn into_unsent(self) -> Option<T> {
         self.unsent
     }
@@ -291,6 +297,13 @@ impl<I: Iterator> WriteError<I> {
     reasons!();
 
     /// Every item that was not taken, in order: those that the iterator had already given, then the iterator itself.
+    ///
+    /// ```
+    /// let (tx, rx) = handover::rendezvous();
+    /// drop(rx);
+    /// let error = tx.send_all(1..=3).wait().unwrap_err();
+    /// assert!(error.into_rest().eq(1..=3));
+    /// ```
     pub fn into_rest(self) -> Rest<I> {
         self.rest
     }

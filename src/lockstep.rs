@@ -385,6 +385,8 @@ impl<T> Server<T> {
     /// Sends each item as [`send`](Server::send) does. The iterator makes one step a demand, never ahead of it, and is done
     /// with when the client has come back after the last item.
     ///
+    /// In a spawned task an iterator with a closure over references may not compile: see [`Sender::send_all`](crate::Sender::send_all).
+    ///
     /// # Errors
     ///
     /// The end of the channel, with every item that was not taken.
@@ -723,6 +725,17 @@ impl<T> Client<T> {
     }
 
     /// This end as a [`futures_core::Stream`] of its items.
+    ///
+    /// ```
+    /// use futures_lite::StreamExt;
+    ///
+    /// let (server, client) = handover::simplex();
+    /// server.finish_with("an item").unwrap();
+    /// # pollster::block_on(async {
+    /// let items: Vec<_> = client.into_stream().checked().collect().await;
+    /// assert_eq!(items, [Ok("an item")]); // and no early end
+    /// # });
+    /// ```
     pub fn into_stream(self) -> Stream<Self> {
         Stream::new(self)
     }

@@ -137,18 +137,44 @@ impl<A: Arms> Select<A> {
     /// # Panics
     ///
     /// Like the other ways to wait, when it was awaited by `&mut` before and is done, or when an arm is.
+    ///
+    /// ```
+    /// use handover::{Sel2, Why, rendezvous, select};
+    ///
+    /// let (a, b) = (rendezvous::<u8>(), rendezvous::<u8>());
+    /// b.0.close();
+    /// let choice = select((a.1.recv(), b.1.recv())).wait();
+    /// assert!(matches!(choice, Sel2::B(Err(end)) if end.why() == Why::Closed));
+    /// ```
     pub fn wait(self) -> A::Output {
         self.op.wait().expect("only a deadline ends it without")
     }
 
     /// Blocks this thread until an arm is done, at the longest for `timeout`: then all are withdrawn and it is `None`. What is done
     /// when the time is up counts as done. A timeout too long for the clock is none.
+    ///
+    /// ```
+    /// use handover::{rendezvous, select};
+    /// use std::time::Duration;
+    ///
+    /// let (a, b) = (rendezvous::<u8>(), rendezvous::<u8>());
+    /// assert!(select((a.1.recv(), b.1.recv())).wait_timeout(Duration::from_millis(1)).is_none());
+    /// ```
     pub fn wait_timeout(self, timeout: Duration) -> Option<A::Output> {
         self.op.wait_timeout(timeout)
     }
 
     /// Blocks this thread until an arm is done, at the longest until `deadline`: then all are withdrawn and it is `None`. What is
     /// done when the time is up counts as done.
+    ///
+    /// ```
+    /// use handover::{rendezvous, select};
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let (a, b) = (rendezvous::<u8>(), rendezvous::<u8>());
+    /// let deadline = Instant::now() + Duration::from_millis(1);
+    /// assert!(select((a.1.recv(), b.1.recv())).wait_deadline(deadline).is_none());
+    /// ```
     pub fn wait_deadline(self, deadline: Instant) -> Option<A::Output> {
         self.op.wait_deadline(deadline)
     }
@@ -171,6 +197,13 @@ impl<A: Arms> Select<A> {
     /// Never blocks: an arm is done at once, or all are withdrawn and it is `None`.
     ///
     /// As everywhere, a send to a task that merely waits is not done at once; so two selects that would meet need one that waits.
+    ///
+    /// ```
+    /// use handover::{rendezvous, select};
+    ///
+    /// let (a, b) = (rendezvous::<u8>(), rendezvous::<u8>());
+    /// assert!(select((a.1.recv(), b.1.recv())).now().is_none());
+    /// ```
     pub fn now(self) -> Option<A::Output> {
         self.op.now()
     }
