@@ -48,7 +48,7 @@ Links are not followed.
 fn main() -> ExitCode {
     match run() {
         Ok(status) => status,
-        // Whoever read the output has seen enough.
+        // The reader of the output has seen enough.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
         }

@@ -1,7 +1,7 @@
 //! A push parser as an iterator: the links of HTML files.
 //!
-//! html5ever's tokenizer calls back for every tag that it meets. Who wants to *pull* the links, in a `for` loop that may end at
-//! any moment, has to turn it round. This does so twice:
+//! html5ever's tokenizer calls back for every tag that it meets. A program that wants to *pull* the links, in a `for` loop that may end
+//! at any moment, has to turn it round. This does so twice:
 //!
 //! * with `produce`, the parser has a thread of its own, and sends right inside the callback: it stands still there until the
 //!   next link is wanted.
@@ -44,7 +44,7 @@ Usage: links [--with produce|generate] FILE...
 fn main() -> ExitCode {
     let (status, text) = match run() {
         Ok(status) => return status,
-        // Whoever read the output has seen enough.
+        // The reader of the output has seen enough.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             return ExitCode::SUCCESS;
         }

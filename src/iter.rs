@@ -16,19 +16,19 @@ pub type ValuesStream<'a, T> = Stream<rendezvous::Values<'a, T>>;
 pub type IntoValues<T> = Iter<rendezvous::IntoValues<T>>;
 /// A [`Receiver`](crate::Receiver) as a stream: see [`Receiver::into_stream`](crate::Receiver::into_stream).
 pub type IntoValuesStream<T> = Stream<rendezvous::IntoValues<T>>;
-/// The batches of a [`Reader`](crate::Reader): see [`Reader::chunks`](crate::Reader::chunks).
+/// The batches of a [`Reader`]: see [`Reader::chunks`](crate::Reader::chunks).
 pub type Chunks<'a, T> = Iter<stream::ChunkSource<T, &'a mut Reader<T>>>;
-/// The batches of a [`Reader`](crate::Reader), for a task.
+/// The batches of a [`Reader`], for a task.
 pub type ChunksStream<'a, T> = Stream<stream::ChunkSource<T, &'a mut Reader<T>>>;
-/// The batches of a [`Reader`](crate::Reader) that is given away: see [`Reader::into_chunks`](crate::Reader::into_chunks).
+/// The batches of a [`Reader`] that is given away: see [`Reader::into_chunks`](crate::Reader::into_chunks).
 pub type IntoChunks<T> = Iter<stream::ChunkSource<T, Reader<T>>>;
-/// The batches of a [`Reader`](crate::Reader) that is given away, for a task.
+/// The batches of a [`Reader`] that is given away, for a task.
 pub type IntoChunksStream<T> = Stream<stream::ChunkSource<T, Reader<T>>>;
-/// The items of a [`Reader`](crate::Reader), in batches asked for ahead: see [`Reader::ahead`](crate::Reader::ahead).
+/// The items of a [`Reader`], in batches asked for ahead: see [`Reader::ahead`](crate::Reader::ahead).
 pub type Ahead<'a, T> = Iter<stream::AheadSource<T, &'a mut Reader<T>>>;
-/// The items of a [`Reader`](crate::Reader), in batches asked for ahead, for a task.
+/// The items of a [`Reader`], in batches asked for ahead, for a task.
 pub type AheadStream<'a, T> = Stream<stream::AheadSource<T, &'a mut Reader<T>>>;
-/// The items of a [`Reader`](crate::Reader) that is given away: see [`Reader::into_ahead`](crate::Reader::into_ahead).
+/// The items of a [`Reader`] that is given away: see [`Reader::into_ahead`](crate::Reader::into_ahead).
 pub type IntoAhead<T> = Iter<stream::AheadSource<T, Reader<T>>>;
-/// The items of a [`Reader`](crate::Reader) that is given away, for a task.
+/// The items of a [`Reader`] that is given away, for a task.
 pub type IntoAheadStream<T> = Stream<stream::AheadSource<T, Reader<T>>>;

@@ -10,32 +10,32 @@
 //!    comes from larger answers (a batch, a whole iterator), never from a queue.
 //!
 //! ```
+//! use futures_lite::StreamExt;
 //! use handover::{Why, simplex};
 //! use std::thread;
 //!
-//! let (mut server, mut client) = simplex();
+//! let (mut server, client) = simplex();
 //!
-//! // A blocking producer on a thread ...
+//! // A blocking producer on a thread: `send` is `yield`, it returns when the next item is wanted.
 //! thread::spawn(move || {
 //!     for line in "to be\nor not".lines() {
 //!         if server.send(line.len()).wait().is_err() {
 //!             return; // the consumer has left
 //!         }
 //!     }
-//!     server.finish();
+//!     server.finish(); // without this line the consumer below would get an error
 //! });
 //!
-//! // ... and a consumer in a task.
-//! pollster::block_on(async {
+//! // A consumer in a task, on any executor. `checked` makes an error of an end that is not `finish`.
+//! let total: Result<usize, Why> = pollster::block_on(async {
+//!     let mut lengths = client.into_stream().checked();
 //!     let mut total = 0;
-//!     let end = loop {
-//!         match client.recv().await {
-//!             Ok(length) => total += length,
-//!             Err(end) => break end.why(),
-//!         }
-//!     };
-//!     assert_eq!((total, end), (11, Why::Closed)); // not Dropped: that was all
+//!     while let Some(length) = lengths.next().await {
+//!         total += length?;
+//!     }
+//!     Ok(total)
 //! });
+//! assert_eq!(total, Ok(11)); // that was all
 //! ```
 //!
 //! # Which one
@@ -43,23 +43,28 @@
 //! | need | take |
 //! |---|---|
 //! | take turns, one value a turn; `send` is `yield` | [`simplex`] |
-//! | take turns, and answer questions | [`duplex`] |
+//! | take turns, and answer the questions of one asker | [`duplex`] |
 //! | many items, as many at a time as the reader says | [`stream`] |
-//! | many senders and many receivers, each value to whoever is free | [`rendezvous`] |
+//! | many senders and many receivers, each value to one receiver that is free | [`rendezvous`] |
+//! | an actor that answers many askers | [`rendezvous`], with a reply end of a [`simplex`] inside the message |
 //! | whichever of several operations can be done first | [`select`](select()) |
-//! | an iterator or a stream of an async routine, without a thread | [`generate`] |
-//! | an iterator or a stream of a blocking routine, on a thread | [`produce`], [`produce_in`] |
+//! | an iterator or a stream of an async routine, without a thread | [`generate`], [`try_generate`] |
+//! | an iterator or a stream of a blocking routine, on a thread or a pool | [`produce`], [`try_produce`], [`produce_in`], [`produce_on`] |
+//!
+//! The [`guide`] has pages on foreign `select!`s, on programs that hang, and on response bodies.
 //!
 //! # What holds
 //!
 //! * **True hand-over.** A send is `Ok` if and only if a receive has returned that very value, or is about to in the same call.
 //!   (A [`Writer`]'s `Ok` means accepted: taken, or in the batch that a request has begun.) The one thing that lies in a channel
-//!   without an owner is what [`finish`](Writer::finish) and [`finish_with`](Server::finish_with) leave for a peer that is still there.
-//! * **Nothing lost.** Any operation may be dropped, or run out of time, at any moment: a receiving one loses nothing, a sending one
-//!   is withdrawn or delivered, and `reclaim()` or the error tells which, with the value.
+//!   without an owner is what [`finish`](Writer::finish), [`finish_with`](Server::finish_with), [`end_as`](Writer::end_as) and the drop of a [`Writer`] leave for a peer that is
+//!   still there.
+//! * **A receive that is dropped, or runs out of time, loses nothing.**
+//! * **A send that is dropped, or runs out of time, was withdrawn or delivered**, never both. `reclaim()` or the error tells which, with the value; a future that is
+//!   dropped by a foreign `select!` tells nobody (see [the guide](guide::foreign_select)).
 //! * **One of several.** Exactly one arm of a [`select`](select()) happens, also when two of them meet.
-//! * **The end is one thing**: [`Why::Closed`], [`Why::Dropped`] and [`Why::Panicked`] are told apart, by the error or by `end()`, so
-//!   that who asks does not take a stream that was cut short for a complete one. What was handed over before the end comes before it.
+//! * **The end is one thing**: [`Why::Closed`], [`Why::Dropped`] and [`Why::Panicked`] are told apart, by the error, by `end()`, and by
+//!   [`checked()`](iter::Iter::checked), so that a stream that was cut short is not taken for a complete one. What was handed over before the end comes before it.
 //! * **No user code runs under a lock**: wakers, destructors and iterators may use the same channel, or panic.
 //! * **Waiting is cheap**: an end spins only while that lately paid, and then parks.
 //!
@@ -67,8 +72,9 @@
 //!
 //! # Panics
 //!
-//! A finished operation that is polled or waited for again panics, with its name. Nothing else does, but for user code, and
-//! [`produce`] where the system has no thread left.
+//! A finished operation that is polled or waited for again panics, with its name. Otherwise these panic: user code; `end_as` with a [`Why`] that is no end; a routine
+//! of [`generate`] that blocks on its own server; [`produce`] where the system has no thread left; and an iterator or a stream of a producer that panicked, which raises
+//! that panic again.
 
 mod claim;
 mod drive;

@@ -386,6 +386,8 @@ impl<T> Server<T> {
     /// Sends each item as [`send`](Server::send) does. The iterator makes one step a demand, never ahead of it, and is done
     /// with when the client has come back after the last item.
     ///
+    /// In a spawned task an iterator with a closure over references may not compile: see [`Sender::send_all`](crate::Sender::send_all).
+    ///
     /// # Errors
     ///
     /// The end of the channel, with every item that was not taken.

@@ -10,6 +10,18 @@
 //!
 //! An operation does nothing before it is first polled or waited for. Dropping it withdraws it: what it carries has then been
 //! delivered, or is dropped with it; `reclaim()` tells which and gives it back.
+//! See [the guide](crate::guide::foreign_select) for operations in a foreign `select!`.
+//!
+//! # What the compiler says where the waiting is missing
+//!
+//! An operation is not yet its result. Where a call of this table is left out, the compiler speaks of the type [`Op`]:
+//!
+//! | code | message | right |
+//! |---|---|---|
+//! | `server.send(1);` | unused `Op` that must be used | `server.send(1).wait()` or `.await` |
+//! | `server.send(1)?;` | the `?` operator cannot be applied to type `Op<..>` | `server.send(1).wait()?` |
+//! | `client.recv().unwrap()` | no method named `unwrap` found for struct `Op<S>` | `client.recv().await.unwrap()` |
+//! | `while let Ok(item) = client.recv()` | expected `Op<..>`, found `Result<_, _>` | `while let Ok(item) = client.recv().await` |
 
 pub use crate::lockstep::{Answer, Ask, Demand, Exchange, Recv, SendAll};
 pub use crate::operation::{Op, Until};

@@ -177,7 +177,7 @@ pin_project_lite::pin_project! {
     /// # Cancel safety
     ///
     /// Dropping it is dropping the operation.
-    #[must_use = "an operation does nothing until it is awaited (`.await`)"]
+    #[must_use = "an operation with a time limit does nothing until it is awaited (`.await`)"]
     pub struct Until<O, F> {
         op: O,
         // Dropped as soon as it is done, and not polled again.

@@ -127,7 +127,7 @@ pub fn select<A: Arms>(arms: A) -> Select<A> {
 /// assert_eq!((index, received), (1, Ok("for the second")));
 /// # });
 /// ```
-#[must_use = "an operation does nothing until it is awaited or waited for"]
+#[must_use = "a select does nothing until it is awaited (`.await`), waited for (`.wait()`) or tried (`.now()`)"]
 pub struct Select<A: Arms> {
     op: Op<SelectingStep<A>>,
 }

@@ -212,7 +212,7 @@ impl<T> Writer<T> {
     ///
     /// # Panics
     ///
-    /// A panic of the iterator goes to who runs it: to the caller here, or to the reader of the [`Batch`]. The items before it
+    /// A panic of the iterator goes to the side that runs it: to the caller here, or to the reader of the [`Batch`]. The items before it
     /// are handed over.
     ///
     /// ```
@@ -243,7 +243,8 @@ impl<T> Writer<T> {
     ///
     /// # Cancel safety
     ///
-    /// As [`write`](Writer::write).
+    /// As [`write`](Writer::write). In a spawned task an iterator with a closure over references may not compile: see
+    /// [`Sender::send_all`](crate::Sender::send_all).
     ///
     /// ```
     /// use handover::stream;
@@ -467,7 +468,7 @@ impl<T> RefUnwindSafe for Writer<T> {}
 ///
 /// After the end of a *finished* stream the first [`read`](Reader::read), [`read_into`](Reader::read_into) or
 /// [`read_all`](Reader::read_all) is empty, once. Every other call, and every one after a [`Why::Dropped`] or [`Why::Panicked`] end,
-/// gives the reason at once, and always again (but for `read(0)`, which is always empty).
+/// gives the reason at once, and always again; only `read(0)` is always empty.
 pub struct Reader<T> {
     half: ReaderHalf<T>,
     /// Items that came for an earlier request and were not used.

@@ -294,12 +294,13 @@ impl<T> Receiver<T> {
 /// The values one by one, each awaited by *blocking this thread*.
 ///
 /// Inside of an `async fn` a `for` loop over a receiver would block the executor's thread; there it is
-/// `while let Some(item) = items.next().await` over [`Receiver::into_stream`]. A project can have clippy say so, in its `clippy.toml`:
+/// `while let Some(item) = items.next().await` over [`Receiver::into_stream`]. Clippy can look for calls that
+/// block, by lines in a project's `clippy.toml` (a `for` loop is none; see [the guide](crate::guide::when_it_hangs) for all lines):
 ///
 /// ```toml
 /// disallowed-methods = [
-///     { path = "handover::operation::Op::wait", reason = "blocks the executor: .await" },
-///     { path = "<handover::iter::Iter<S> as core::iter::Iterator>::next", reason = "blocks the executor: .into_stream()" },
+///     { path = "handover::op::Op::wait", reason = "blocks the executor: .await" },
+///     { path = "handover::Receiver::iter", reason = "blocks the executor: .stream()" },
 /// ]
 /// ```
 ///

@@ -26,7 +26,7 @@ use crate::step::{Attempt, SelectStep, Waiter};
     message = "`{Self}` is not an operation of a channel",
     label = "not an operation",
     note = "arms are operations, like `receiver.recv()` or `&mut send`, that are not yet awaited or waited for, or tuples, arrays and `Vec`s of such arms; a `select` is none: give all arms to one",
-    note = "what another future brings can come over a channel; for a timeout in a task there is `.until(future)`"
+    note = "a future of another crate is no arm: give it a time limit's place, `select(..).until(future)`, send what it brings over a channel, or put the `select` into that crate's own `select!`"
 )]
 pub trait Arm {
     /// Which arm was done, with its output.
