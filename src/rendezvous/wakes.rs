@@ -17,6 +17,10 @@ pub(super) struct WakeList<'a> {
     second: Option<Waker>,
     third: Option<Waker>,
     /// Any more: the parties that the end wakes.
+    #[allow(
+        clippy::box_collection,
+        reason = "the list is moved at each attempt, and seldom has more"
+    )]
     more: Option<Box<Vec<Waker>>>,
     /// There is more to do than to wake the first.
     has_more: bool,

@@ -4,6 +4,7 @@
 //! deadline, `wakers`, `reenter` and `panics` what wakers may do, `matrix` each action of one side against each of the other,
 //! `model` random operations against a reference.
 #![cfg(not(handover_loom))]
+#![allow(clippy::type_complexity, reason = "tables of functions")]
 
 mod bounds;
 mod errors;

@@ -550,7 +550,8 @@ impl World {
             receives.any(|(_, arm)| self.permits.iter().any(|(at, _)| *at == arm.channel()))
         };
         let is_giver = |(uid, arm): &(usize, &Arm)| {
-            !is_recv(arm) && !(matches!(arm, Arm::Reserve { .. }) && is_bound(*uid))
+            let is_kept_back = matches!(arm, Arm::Reserve { .. }) && is_bound(*uid);
+            !is_recv(arm) && !is_kept_back
         };
         let givers: Vec<_> = here().filter(is_giver).map(|(uid, _)| uid).collect();
         let permits = self.permits.iter().filter(|(at, _)| *at == ch).count();
