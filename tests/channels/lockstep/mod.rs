@@ -1,5 +1,6 @@
 //! Channels in lockstep: `simplex()` and `duplex()`.
 
+mod answers;
 mod cancel;
 mod cases;
 mod ends;

@@ -1,5 +1,6 @@
 //! Routines as iterators and streams.
 
+mod failing;
 mod generators;
 mod threads;
 
