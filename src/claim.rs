@@ -22,7 +22,7 @@
 //! | `GRANT`    | permits that this party was granted              | the grant, before the next | the grant that fails by the next; the party finds the receiver gone |
 //! | `RESERVED` | receiving arms that belong to somebody's permit  | the grant                  | the arm is idle again or leaves                             |
 //!
-//! A grant that fails because the receiving party has been granted a permit itself leaves a mark there (`RETRY`). If that permit comes to nothing, its party
+//! A grant that gives way because the receiving party has been granted a permit itself leaves a mark there (`RETRY`). If that permit comes to nothing, its party
 //! finds the mark, and attempts its arms again. Without the mark two grants could both give way, and nothing would bring the parties together again.
 //!
 //! A party that only receives needs no claim: a value comes to it in a step of its own.
@@ -176,9 +176,10 @@ impl ArmHandle {
         self.claim.permits.load(Relaxed) & RESERVED_MASK == 0
     }
 
-    /// Whether a receiving arm of this party may now be reserved for a permit.
+    /// Whether a receiving arm of this party may now be reserved for a permit. If not, the mark is left for which the party looks.
     pub(crate) fn may_be_reserved(&self) -> bool {
-        self.claim.permits.load(Relaxed) < GRANT
+        let look = |word| if word < GRANT { Err(word) } else { Err(word | RETRY) };
+        self.claim.update_permits(look).is_err_and(|word| word < GRANT)
     }
 
     /// Marks this party as granted one more permit, unless one of its receiving arms is reserved.
@@ -262,6 +263,10 @@ mod tests {
         assert!(claim.end(), "it queues its arms again");
         claim.begin().unwrap();
         assert!(arm.try_grant() && !arm.undo_grant(), "that was told");
+        assert!(
+            arm.try_grant() && !arm.may_be_reserved() && arm.undo_grant(),
+            "who only looks gives way, too"
+        );
     }
 
     /// Whoever attempted another arm while this one was reserved must attempt it again.

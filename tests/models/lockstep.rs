@@ -582,9 +582,11 @@ fn answer_after_a_send_that_was_given_up(server: By, client: By) {
     let (mut tx, mut rx) = simplex();
     let producer = thread::spawn(move || {
         tx.demand().wait().unwrap();
-        let mut send = tx.send(1);
-        let is_pending = poll_with(&mut send, &Alarm::new().into()).is_pending();
-        let is_given_up = is_pending && send.reclaim().is_some();
+        let is_given_up = {
+            let mut send = tx.send(1);
+            let is_pending = poll_with(&mut send, &Alarm::new().into()).is_pending();
+            is_pending && send.reclaim().is_some()
+        };
         if is_given_up {
             run!(server, tx.answer(2)).unwrap();
         }

@@ -1,6 +1,7 @@
 //! Channels in lockstep: `simplex()` and `duplex()`.
 
 mod answers;
+mod answers_told;
 mod cancel;
 mod cases;
 mod ends;

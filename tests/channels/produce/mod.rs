@@ -2,6 +2,7 @@
 
 mod blocking;
 mod failing;
+mod failing_late;
 mod generators;
 mod threads;
 

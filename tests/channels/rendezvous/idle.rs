@@ -205,3 +205,35 @@ fn a_blocked_thread_sleeps_whatever_is_kept_beside_it() {
 fn two_threads_blocked_in_the_same_way_sleep_whatever_is_kept_beside_them() {
     watched(|_| watch_rows(2));
 }
+
+/// A thread that once gave a notified task its time, and then took the value, sleeps in its next receive.
+#[test]
+fn an_iterator_that_was_patient_once_sleeps_again() {
+    watched(|_| {
+        let (tx, rx) = rendezvous();
+        let mut kept = rx.recv();
+        assert!(poll_with(&mut kept, Waker::noop()).is_pending());
+        let has_first = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                let mut values = rx.iter();
+                assert_eq!(values.next(), Some(1));
+                has_first.store(true, SeqCst);
+                let before = usage();
+                assert_eq!(values.next(), None);
+                before.zip(usage())
+            });
+            let mut send = tx.send(1);
+            _ = poll_with(&mut send, Waker::noop());
+            while !has_first.load(SeqCst) {
+                thread::yield_now();
+            }
+            thread::sleep(QUIET);
+            tx.close();
+            if let Some((before, after)) = thread.join().unwrap() {
+                assert!(after.0 - before.0 <= MOST_WAKE_UPS, "{} wake-ups", after.0 - before.0);
+                assert!(after.1 - before.1 <= MOST_CPU, "{:?} of CPU time", after.1 - before.1);
+            }
+        });
+    });
+}

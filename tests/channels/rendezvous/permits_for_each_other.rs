@@ -328,3 +328,31 @@ fn a_reserve_of_a_forgotten_select_is_a_plain_one() {
     pend(&mut send);
     assert_eq!(ready(&mut receiver), Ok(1));
 }
+
+/// While a party has a permit, its own receive is passed over. If that permit comes to nothing, whoever wanted the receive has it.
+#[test]
+fn a_receive_that_was_passed_over_is_had_when_its_partys_permit_comes_to_nothing() {
+    for reserve_first in [true, false] {
+        let (a, b) = (rendezvous::<u64>(), rendezvous::<u64>());
+        let (mut first, mut second) = (a.0.reserve(), b.1.recv());
+        let (mut third, mut fourth) = (b.1.recv(), a.0.reserve());
+        let (mut one, mut other);
+        let poll: &mut dyn FnMut() -> bool = if reserve_first {
+            one = select((&mut first, &mut second)).biased();
+            &mut || poll_once(&mut one).is_ready()
+        } else {
+            other = select((&mut third, &mut fourth)).biased();
+            &mut || poll_once(&mut other).is_ready()
+        };
+        assert!(!poll());
+        let mut receiver = a.1.recv();
+        pend(&mut receiver);
+        let (bell, waker) = Bell::new();
+        let mut reserve = b.0.reserve();
+        assert!(poll_with(&mut reserve, &waker).is_pending());
+        drop(receiver);
+        assert!(!poll());
+        assert!(bell.rings() > 0, "asleep beside a receiver, the reserve first: {reserve_first}");
+        assert!(ready(&mut reserve).is_ok());
+    }
+}

@@ -3,6 +3,7 @@
 mod arms;
 mod cancel;
 mod cases;
+mod claims;
 mod ends;
 mod fairness;
 mod kept;

@@ -1,0 +1,77 @@
+//! Exactly one arm happens, also where the time is up, or where an arm was on offer before it was one.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+
+use crate::support::*;
+use futures_core::Stream;
+use handover::{Sel2, iter, rendezvous, select};
+
+#[test]
+fn a_send_that_was_on_offer_before_it_was_an_arm_happens_alone() {
+    for borrowed_first in [true, false] {
+        let (a, b) = (rendezvous(), rendezvous());
+        let mut early = a.0.send(1);
+        pend(&mut early);
+        let mut choice = select((&mut early, b.0.send(2)));
+        pend(&mut choice);
+        let (first, second) = if borrowed_first { (&a.1, &b.1) } else { (&b.1, &a.1) };
+        assert!(first.recv().now().is_ok());
+        assert!(second.recv().now().is_err(), "both arms happen");
+        assert_eq!(matches!(ready(&mut choice), Sel2::A(Ok(()))), borrowed_first);
+    }
+}
+
+/// A stream of values that receives as soon as it is woken.
+struct Eager {
+    values: Mutex<iter::IntoValuesStream<u8>>,
+    got: Mutex<Vec<u8>>,
+}
+
+impl Eager {
+    fn receive(&self, waker: &Waker) {
+        let polled =
+            Pin::new(&mut *self.values.lock().unwrap()).poll_next(&mut Context::from_waker(waker));
+        if let Poll::Ready(Some(value)) = polled {
+            self.got.lock().unwrap().push(value);
+        }
+    }
+}
+
+impl Wake for Eager {
+    fn wake(self: Arc<Self>) {
+        self.receive(Waker::noop());
+    }
+}
+
+/// A receiver finds the select busy with its last look, and takes the offer as soon as that is over.
+#[test]
+fn an_arm_that_happens_between_the_last_look_and_the_end_of_the_time_is_told() {
+    let (a, b) = (rendezvous(), rendezvous::<u8>());
+    let eager = Arc::new(Eager { values: Mutex::new(a.1.into_stream()), got: Mutex::default() });
+    let waker = Waker::from(Arc::clone(&eager));
+    let mut items = 0;
+    let items = std::iter::from_fn(|| {
+        items += 1;
+        if items == 2 {
+            eager.receive(&waker);
+        }
+        Some(items)
+    });
+    let choice = select((b.0.send_all(items), a.0.send(5))).biased();
+    // The item is taken after the look of a poll, so that the last look makes the next one.
+    let mut is_over = false;
+    let time = std::future::poll_fn(|_| {
+        if !std::mem::replace(&mut is_over, true) {
+            return Poll::Pending;
+        }
+        assert_eq!(b.1.recv().now(), Ok(1));
+        Poll::Ready(())
+    });
+    let mut choice = Box::pin(choice.until(time));
+    pend(&mut choice);
+    let chosen = poll_once(&mut choice);
+    assert_eq!(*eager.got.lock().unwrap(), [5]);
+    assert!(matches!(chosen, Poll::Ready(Some(Sel2::B(Ok(()))))), "it happened, and is told");
+}
