@@ -8,6 +8,7 @@ mod fairness;
 mod kept;
 mod meetings;
 mod model;
+mod nested;
 mod panics;
 mod passed_over;
 mod stress;
