@@ -6,7 +6,6 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::*;
-use futures_core::Stream as _;
 use futures_lite::StreamExt;
 use futures_lite::future::block_on;
 use handover::{Server, generate, rendezvous, simplex, try_generate};
