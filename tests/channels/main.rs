@@ -14,6 +14,7 @@ mod lockstep;
 mod produce;
 mod rendezvous;
 mod select;
+mod sequences;
 mod stream;
 mod support;
 mod until;

@@ -5,6 +5,7 @@ mod cases;
 mod classics;
 mod destructors;
 mod ends;
+mod finish;
 mod history;
 #[cfg(target_os = "linux")]
 mod idle;

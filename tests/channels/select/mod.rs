@@ -9,6 +9,8 @@ mod fairness;
 mod kept;
 mod meetings;
 mod model;
+mod nested;
+mod nested_model;
 mod panics;
 mod passed_over;
 mod stress;
