@@ -12,3 +12,4 @@ mod rendezvous;
 mod select;
 mod stream;
 mod support;
+mod told;
