@@ -49,7 +49,7 @@ use send::{SendEachStep, SendStep};
 /// ```
 /// use handover::rendezvous;
 /// use std::thread;
-/// ///
+///
 /// let (tx, rx) = rendezvous();
 /// thread::scope(|scope| {
 ///     for worker in 0..3 {
@@ -142,7 +142,7 @@ impl<T> Sender<T> {
     /// ```
     /// use handover::rendezvous;
     /// use std::thread;
-    ///     ///
+    ///
     /// let (tx, rx) = rendezvous();
     /// let receiver = thread::spawn(move || rx.recv().wait());
     /// tx.send("from hand to hand").wait().unwrap();
@@ -168,7 +168,7 @@ impl<T> Sender<T> {
     /// ```
     /// use handover::rendezvous;
     /// use std::thread;
-    ///     ///
+    ///
     /// let (tx, rx) = rendezvous();
     /// let receiver = thread::spawn(move || rx.into_iter().take(2).sum::<u32>());
     /// let error = tx.send_all([1, 2, 3, 4]).wait().unwrap_err();
@@ -193,7 +193,7 @@ impl<T> Sender<T> {
     /// ```
     /// use handover::rendezvous;
     /// use std::thread;
-    ///     ///
+    ///
     /// let (tx, rx) = rendezvous();
     /// let receiver = thread::spawn(move || rx.recv().wait());
     /// let permit = tx.reserve().wait().unwrap();
