@@ -575,7 +575,10 @@ impl<T> State<T> {
             match self.senders.get(ticket).and_then(|sender| sender.arm.as_ref()) {
                 None => return Some(ticket),
                 Some(arm) if arm.try_select() => return Some(ticket),
-                Some(_) => self.senders.unlink(ticket),
+                Some(_) => {
+                    self.senders.unlink(ticket);
+                    self.count_unresponsive();
+                }
             }
         }
     }

@@ -314,3 +314,33 @@ fn a_notified_thread_is_never_unresponsive() {
     assert!(matches!(outcome, Outcome::Pending));
     wakes.run();
 }
+
+/// A thread that was prodded is prodded again, by the next offer, after it found none, and after a permit has let it go.
+#[test]
+fn a_thread_is_prodded_for_each_offer_that_is_left_to_a_task() {
+    let bench = Bench::new();
+    let mut wakes = bench.wakes();
+    let mut state = State::new([1, 1]);
+    let task = queue(&mut state, WaiterKind::Task, &mut wakes);
+    let thread = queue(&mut state, WaiterKind::Thread, &mut wakes);
+    let is_prodded = |state: &State<u32>| state.receivers.peek(thread).unwrap().is_prodded;
+    let first = offer(&mut state, 1, &mut wakes);
+    assert!(is_prodded(&state));
+    state.withdraw(first, &mut wakes);
+    let by_thread = by(Some(WaiterKind::Thread));
+    assert!(matches!(
+        state.receive(&mut Some(thread), by_thread, true, &mut wakes),
+        Outcome::Pending
+    ));
+    assert!(!is_prodded(&state), "nothing is there any more");
+    assert!(matches!(poll(&mut state, task, &mut wakes), Outcome::Pending));
+    offer(&mut state, 2, &mut wakes);
+    assert!(is_prodded(&state), "the next offer");
+    let Outcome::Done(permit) = state.reserve(&mut None, by(None), &mut wakes) else {
+        panic!("it is idle");
+    };
+    assert!(permit == thread && !is_prodded(&state), "it is to be woken again");
+    state.release(permit, &mut wakes);
+    assert!(is_prodded(&state), "it may take the offer now");
+    wakes.run();
+}

@@ -75,3 +75,17 @@ fn an_arm_that_happens_between_the_last_look_and_the_end_of_the_time_is_told() {
     assert_eq!(*eager.got.lock().unwrap(), [5]);
     assert!(matches!(chosen, Poll::Ready(Some(Sel2::B(Ok(()))))), "it happened, and is told");
 }
+
+/// A select that was forgotten: its borrowed send is polled alone, and is then a send like any other.
+#[test]
+fn a_send_of_a_forgotten_select_is_a_plain_one() {
+    let (a, b) = (rendezvous(), rendezvous());
+    let (mut one, mut other) = (a.0.send(1), b.0.send(2));
+    let mut choice = select((&mut one, &mut other));
+    pend(&mut choice);
+    std::mem::forget(choice);
+    pend(&mut one);
+    assert_eq!(b.1.recv().now(), Ok(2));
+    assert_eq!(a.1.recv().now(), Ok(1));
+    assert_eq!((ready(&mut one), ready(&mut other)), (Ok(()), Ok(())));
+}

@@ -176,3 +176,30 @@ fn an_arm_that_was_won_is_done_before_any_other_is_looked_at() {
     assert!(matches!(ready(&mut choice), Sel2::B(Ok(()))));
     assert!(!is_asked.get(), "the iterator was not asked in vain");
 }
+
+/// An offer is passed over and then withdrawn. What a kept receive was notified of is gone with it: it delays no other offer.
+#[test]
+fn an_offer_that_comes_while_another_is_passed_over_is_not_left_to_a_kept_receive() {
+    let (a, b) = (rendezvous::<u8>(), rendezvous::<u8>());
+    let (mut kept, mut live, mut second) = (a.1.recv(), a.1.recv(), a.0.send(9));
+    let (bell, waker) = Bell::new();
+    pend(&mut kept);
+    pend_with(&mut live, &waker);
+    // The second look makes the iterator's end, and so is the select's; the offer that was passed over in it is not put back.
+    let mut made = 0;
+    let items = iter::from_fn(|| {
+        made += 1;
+        if made == 2 {
+            assert!(a.1.recv().now().is_err(), "the select is busy");
+            pend(&mut second);
+        }
+        (made == 1).then_some(1)
+    });
+    let mut choice = select((a.0.send(1), b.0.send_all(items))).biased();
+    pend(&mut choice);
+    assert_eq!(b.1.recv().now(), Ok(1));
+    assert!(matches!(ready(&mut choice), Sel2::B(Ok(()))));
+    drop(choice);
+    assert!(bell.rings() > 0, "an offer is there, and no one that is polled is told");
+    assert_eq!(ready(&mut live), Ok(9));
+}
