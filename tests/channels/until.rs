@@ -134,16 +134,25 @@ fn what_happens_while_the_limit_is_asked_beats_it() {
     assert_eq!(ready(&mut send), Ok(()));
     drop(send);
 
-    let limit = poll_fn(|_| Poll::Ready(assert_eq!(rx.recv().now(), Ok(2))));
+    let limit = poll_fn(|_| {
+        assert_eq!(rx.recv().now(), Ok(2));
+        Poll::Ready(())
+    });
     assert!(pollster::block_on(tx.send(2).until(limit)).is_ok());
 
     let (mut server, mut client) = simplex();
     pend(&mut client.recv());
-    let limit = poll_fn(|_| Poll::Ready(assert_eq!(client.recv().now(), Ok(3))));
+    let limit = poll_fn(|_| {
+        assert_eq!(client.recv().now(), Ok(3));
+        Poll::Ready(())
+    });
     assert!(pollster::block_on(server.answer(3).until(limit)).is_ok());
 
     // A select, by an arm that is won meanwhile.
-    let limit = poll_fn(|_| Poll::Ready(assert_eq!(rx.recv().now(), Ok(4))));
+    let limit = poll_fn(|_| {
+        assert_eq!(rx.recv().now(), Ok(4));
+        Poll::Ready(())
+    });
     let chosen = pollster::block_on(select((tx.send(4), never::<u8>().recv())).until(limit));
     assert!(matches!(chosen, Some(Sel2::A(Ok(())))));
 }
@@ -152,12 +161,18 @@ fn what_happens_while_the_limit_is_asked_beats_it() {
 fn a_send_whose_time_is_up_after_the_take_has_nothing_unsent() {
     let (mut server, mut client) = simplex();
     pend(&mut client.recv());
-    let limit = poll_fn(|_| Poll::Ready(assert_eq!(client.recv().now(), Ok(1))));
+    let limit = poll_fn(|_| {
+        assert_eq!(client.recv().now(), Ok(1));
+        Poll::Ready(())
+    });
     let error = pollster::block_on(server.send(1).until(limit)).unwrap_err();
     assert_eq!((error.why(), error.into_unsent()), (Why::TimedOut, None));
 
     let (mut server, mut client) = duplex::<u8, u8>();
-    let limit = poll_fn(|_| Poll::Ready(assert_eq!(server.demand().now(), Ok(7))));
+    let limit = poll_fn(|_| {
+        assert_eq!(server.demand().now(), Ok(7));
+        Poll::Ready(())
+    });
     let error = pollster::block_on(client.exchange(7).until(limit)).unwrap_err();
     assert_eq!((error.why(), error.into_unsent()), (Why::TimedOut, None));
     server.finish_with(8).unwrap();

@@ -81,7 +81,8 @@ fn an_empty_list_never_happens_and_is_in_nobody_s_way() {
     assert!(select(none()).now().is_none());
     assert!(select((none(), none())).wait_timeout(super::MOMENT).is_none());
     assert!(select(vec![none(), none()]).now().is_none());
-    assert!(select([none(); 0]).now().is_none());
+    let no_arms: [_; 0] = std::array::from_fn(|_| none());
+    assert!(select(no_arms).now().is_none());
     let mut send = ch[1].0.send(7);
     pend(&mut send);
     let arms = (none(), vec![none(), vec![ch[0].1.recv()], none(), vec![ch[1].1.recv()]], none());
