@@ -269,7 +269,7 @@ mod tests {
         );
     }
 
-    /// Whoever attempted another arm while this one was reserved must attempt it again.
+    /// A party that attempted another arm while this one was reserved must attempt it again.
     #[test]
     fn an_arm_that_is_free_again_has_its_party_queue_again() {
         let claim = Claim::new(true);
