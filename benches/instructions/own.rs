@@ -6,8 +6,8 @@ use std::ops::Range;
 use futures_lite::StreamExt;
 use futures_lite::future::{block_on, zip};
 use handover::{
-    Client, Generator, Receiver, Sender, Server, Writer, generate, never, rendezvous, simplex,
-    stream,
+    Client, Generator, Receiver, Sender, Server, Writer, generate, never, rendezvous, select,
+    simplex, stream,
 };
 use tokio::runtime::Builder;
 
@@ -74,6 +74,33 @@ pub(crate) const PATHS: &[(&str, Run)] = &[
         let (tx, rx) = rendezvous::<Own<12>>();
         (0..n).for_each(|_| drop(black_box((tx.clone(), rx.clone()))));
     }),
+    ("select of 8 that are not ready, flat", |n| {
+        let rx = never::<Own<13>>();
+        for _ in 0..n {
+            let recv = || rx.recv();
+            let arms = (recv(), recv(), recv(), recv(), recv(), recv(), recv(), recv());
+            assert!(select(arms).now().is_none());
+        }
+    }),
+    ("select of 8 that are not ready, nested", |n| {
+        let rx = never::<Own<14>>();
+        for _ in 0..n {
+            let pair = || (rx.recv(), rx.recv());
+            assert!(select(((pair(), pair()), (pair(), pair()))).now().is_none());
+        }
+    }),
+    ("simplex, send_all to a stream, own items", |n| {
+        let (server, client) = simplex::<Own<15>>();
+        let sum = client.into_stream().fold(0, |sum, item| sum + item.0);
+        let ((), sum) = block_on(zip(serve_all(server, n), sum));
+        assert_eq!(sum, expected(n));
+    }),
+    ("simplex, send_all to a checked stream", |n| {
+        let (server, client) = simplex::<Own<16>>();
+        let sum = client.into_stream().checked().fold(0, |sum, item| sum + item.unwrap().0);
+        let ((), sum) = block_on(zip(serve_all(server, n), sum));
+        assert_eq!(sum, expected(n));
+    }),
 ];
 
 /// An item of a type that one path uses, or a few. The compiler makes the code of a channel for each type of item, and inlines a function
@@ -85,6 +112,11 @@ async fn serve<const PATH: u32>(mut server: Server<Own<PATH>>, n: u64) {
         // The last send returns at the end of the channel.
         server.send(Own(item)).await.unwrap_or_else(|error| assert!(error.is_end()));
     }
+}
+
+async fn serve_all<const PATH: u32>(mut server: Server<Own<PATH>>, n: u64) {
+    server.send_all((0..n).map(Own)).await.unwrap();
+    server.finish();
 }
 
 async fn sum_of_client<const PATH: u32>(mut client: Client<Own<PATH>>) -> u64 {
