@@ -64,7 +64,7 @@ impl<T> Reader<T> {
         Op::new(ReadOneStep { reader: self })
     }
 
-    /// Waits for `n` items, in one hand-over. Fewer come only at the end or at a [`flush`](Writer::flush); none for `read(0)`, at
+    /// Waits for `n` items, in one hand-over. Fewer come only at the end or at a [`flush`](crate::Writer::flush); none for `read(0)`, at
     /// once, and at the end of a finished stream, once.
     ///
     /// No memory is reserved for items that are not there.
@@ -178,7 +178,7 @@ impl<T> Reader<T> {
         Op::new(ReadStep { reader: self, progress: ReadProgress::new(Amount::All) })
     }
 
-    /// Waits for one whole write: the writer's own iterator, which then runs here. What is left in a dropped [`Batch`] answers the next
+    /// Waits for one whole write: the writer's own iterator, which then runs here. What is left in a dropped [`Batch`](crate::Batch) answers the next
     /// request.
     ///
     /// # Errors

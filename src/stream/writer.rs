@@ -74,8 +74,8 @@ impl<T> Writer<T> {
         })
     }
 
-    /// Writes the items of an iterator. It is pulled as they are asked for: one step a [`recv`](Reader::recv), `n` for a
-    /// [`read(n)`](Reader::read), at the reader itself under [`read_once`](Reader::read_once), to which the iterator itself goes over
+    /// Writes the items of an iterator. It is pulled as they are asked for: one step a [`recv`](crate::Reader::recv), `n` for a
+    /// [`read(n)`](crate::Reader::read), at the reader itself under [`read_once`](crate::Reader::read_once), to which the iterator itself goes over
     /// (for which it must be `Send + 'static`; [`write_local`](Writer::write_local) asks for neither).
     ///
     /// For items that are borrowed there is [`write_local`](Writer::write_local).
@@ -97,7 +97,7 @@ impl<T> Writer<T> {
     ///
     /// # Panics
     ///
-    /// A panic of the iterator goes to the side that runs it: to the caller here, or to the reader of the [`Batch`]. The items before it
+    /// A panic of the iterator goes to the side that runs it: to the caller here, or to the reader of the [`Batch`](crate::Batch). The items before it
     /// are handed over.
     ///
     /// ```
@@ -124,7 +124,7 @@ impl<T> Writer<T> {
     }
 
     /// Writes the items of an iterator that borrows, or must stay on this thread. As [`write`](Writer::write), but under
-    /// [`read_once`](Reader::read_once) each item comes as a batch of one.
+    /// [`read_once`](crate::Reader::read_once) each item comes as a batch of one.
     ///
     /// # Cancel safety
     ///
