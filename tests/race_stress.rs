@@ -6,7 +6,7 @@
 //! `HANDOVER_SEED=.. cargo test --test race_stress` repeats the choices of a run (not its interleaving).
 //!
 //! ```text
-//! printf 'race:<alloc::sync::Arc<\nrace:handover::sync::real::\n' > target/tsan
+//! printf 'race:<alloc::sync::Arc<\n' > target/tsan
 //! TSAN_OPTIONS=suppressions=$PWD/target/tsan RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" \
 //!     cargo +nightly test --test race_stress --target x86_64-unknown-linux-gnu
 //! ```

@@ -1,7 +1,7 @@
 //! Adaptive spinning: an end watches for news, for as long as that lately paid, before it parks.
 
-use std::num::NonZero;
-use std::sync::OnceLock;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::WaiterKind;
@@ -120,24 +120,37 @@ impl AdaptiveSpin {
 
 /// Pauses for about 70 ns: a pause instruction takes 4 ns on one processor and 45 ns on another.
 fn pause() {
-    static PAUSES: OnceLock<u32> = OnceLock::new();
-    let pauses = *PAUSES.get_or_init(|| {
-        const SAMPLE: u32 = 16;
-        let sample = || {
-            let start = Instant::now();
-            (0..SAMPLE).for_each(|_| spin_loop());
-            start.elapsed()
-        };
-        let took = (0..5).map(|_| sample()).min().unwrap_or_default();
-        (70 * SAMPLE).checked_div(took.as_nanos() as u32).unwrap_or(1).clamp(1, 35)
-    });
+    static PAUSES: AtomicU32 = AtomicU32::new(0);
+    // Ordering: Relaxed, here and below, as each thread may measure for itself.
+    let mut pauses = PAUSES.load(Relaxed);
+    if pauses == 0 {
+        pauses = measure_pauses();
+        PAUSES.store(pauses, Relaxed);
+    }
     (0..pauses).for_each(|_| spin_loop());
+}
+
+#[cold]
+fn measure_pauses() -> u32 {
+    const SAMPLE: u32 = 16;
+    let sample = || {
+        let start = Instant::now();
+        (0..SAMPLE).for_each(|_| spin_loop());
+        start.elapsed()
+    };
+    let took = (0..5).map(|_| sample()).min().unwrap_or_default();
+    (70 * SAMPLE).checked_div(took.as_nanos() as u32).unwrap_or(1).clamp(1, 35)
 }
 
 /// Whether a peer can run while this thread spins.
 fn has_other_cores() -> bool {
-    static OTHER_CORES: OnceLock<bool> = OnceLock::new();
-    *OTHER_CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, NonZero::get) > 1)
+    static CORES: AtomicU32 = AtomicU32::new(0);
+    let mut cores = CORES.load(Relaxed);
+    if cores == 0 {
+        cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+        CORES.store(cores, Relaxed);
+    }
+    cores > 1
 }
 
 /// A number that no other running thread has, and that is not 0.
