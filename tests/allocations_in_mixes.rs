@@ -137,6 +137,7 @@ fn warm_thread() {
     thread::scope(|scope| {
         scope.spawn(|| {
             for _ in 0..2 {
+                // The receiver parks meanwhile, so that its parker is made before anything is counted.
                 thread::sleep(Duration::from_millis(1));
                 tx.send(1).wait().unwrap();
             }

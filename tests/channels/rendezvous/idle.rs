@@ -174,6 +174,7 @@ fn watch_rows(thread_count: usize) {
                     })
                 })
                 .collect();
+            // The span in which the blocked threads' wake-ups are counted.
             thread::sleep(QUIET);
             is_over.store(true, SeqCst);
             for (_, _, a, b) in rows {
