@@ -23,6 +23,8 @@ const BACK: u8 = 0x40;
 const LARGE: usize = 64;
 /// What an empty slab keeps.
 const SMALL: usize = 8;
+/// Free entries below this may keep the waker of their last party for the next one: they are never given back.
+pub(crate) const KEPT: u32 = SMALL as u32 - 1;
 
 /// An entry that belongs to a party.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +42,8 @@ struct Entry<W> {
     prev: u32,
     next: u32,
     child: u32,
-    waiter: Option<W>,
+    /// The party; `W::default()` in a free entry, but for what it may keep.
+    waiter: W,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -98,14 +101,13 @@ impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
     #[inline]
     pub(crate) fn first(&self, list: u8) -> Option<Ticket> {
         let List { head, back, .. } = self.lists[list as usize];
-        let first = if back == NIL {
-            head
-        } else if head == NIL || self.ticket(back).serial < self.ticket(head).serial {
-            back
-        } else {
-            head
-        };
-        (first != NIL).then(|| self.ticket(first))
+        let head =
+            self.entries.get(head as usize).map(|e| Ticket { index: head, serial: e.serial });
+        if back == NIL {
+            return head;
+        }
+        let back = self.ticket(back);
+        Some(head.filter(|head| head.serial < back.serial).unwrap_or(back))
     }
 
     /// The first entry of a list that fits. If it is not the first of all, each entry before it costs a step, and each that came back
@@ -113,7 +115,7 @@ impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
     #[inline]
     pub(crate) fn find(&self, list: u8, fits: impl Fn(&W) -> bool) -> Option<Ticket> {
         let first = self.first(list)?;
-        let does_fit = |index: u32| self.entries[index as usize].waiter.as_ref().is_some_and(&fits);
+        let does_fit = |index: u32| fits(&self.entries[index as usize].waiter);
         if does_fit(first.index) {
             return Some(first);
         }
@@ -132,14 +134,14 @@ impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
     /// The waiter of a ticket that is in a list.
     #[inline]
     pub(crate) fn peek(&self, ticket: Ticket) -> Option<&W> {
-        self.entries[ticket.index as usize].waiter.as_ref()
+        self.entries.get(ticket.index as usize).map(|entry| &entry.waiter)
     }
 
     /// The waiter of a ticket, if the entry is still its own.
     #[inline]
     pub(crate) fn get(&mut self, ticket: Ticket) -> Option<&mut W> {
         let entry = self.entries.get_mut(ticket.index as usize)?;
-        if entry.serial == ticket.serial { entry.waiter.as_mut() } else { None }
+        if entry.serial == ticket.serial { Some(&mut entry.waiter) } else { None }
     }
 
     #[inline]
@@ -149,64 +151,16 @@ impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
 
     /// Every waiter, in no order.
     pub(crate) fn all(&mut self) -> impl Iterator<Item = (Ticket, &mut W)> {
-        self.entries.iter_mut().zip(0..).filter_map(|(entry, index)| {
-            let ticket = Ticket { index, serial: entry.serial };
-            entry.waiter.as_mut().map(|waiter| (ticket, waiter))
-        })
+        self.entries
+            .iter_mut()
+            .zip(0..)
+            .filter(|(entry, _)| entry.serial != 0)
+            .map(|(entry, index)| (Ticket { index, serial: entry.serial }, &mut entry.waiter))
     }
 
-    /// A new entry, in no list yet.
-    #[inline]
-    pub(crate) fn insert(&mut self, waiter: W) -> Ticket {
-        self.serial += 1;
-        self.insert_as(waiter, self.serial)
-    }
-
-    /// A new entry for a party that came before all others, the `nth` such one in this queue; in no list yet.
-    pub(crate) fn insert_first(&mut self, waiter: W, nth: u64) -> Ticket {
-        self.insert_as(waiter, MIDDLE - nth)
-    }
-
-    #[inline]
-    fn insert_as(&mut self, waiter: W, serial: u64) -> Ticket {
-        let (prev, next, child) = (NIL, NIL, NIL);
-        let entry = Entry { serial, list: NONE, prev, next, child, waiter: Some(waiter) };
-        self.used += 1;
-        let index = self.free;
-        if index == NIL {
-            let index = u32::try_from(self.entries.len()).expect("fewer than 2^32 waiters");
-            self.entries.push(entry);
-            Ticket { index, serial }
-        } else {
-            self.free = self.entries[index as usize].next;
-            self.entries[index as usize] = entry;
-            Ticket { index, serial }
-        }
-    }
-
-    /// Links an entry that is in no list behind all of a list.
-    #[inline]
-    pub(crate) fn push_back(&mut self, ticket: Ticket, list: u8) {
-        self.link_after(self.lists[list as usize].tail, ticket.index, list);
-    }
-
-    /// Links an entry that is in no list before all of a list.
-    #[inline]
-    pub(crate) fn push_front(&mut self, ticket: Ticket, list: u8) {
-        self.link_after(NIL, ticket.index, list);
-    }
-
-    /// Puts an entry that is in no list back to where it stood. Between others it costs one step now, and as many as their number has
-    /// bits when it leaves (taken together, by the heap).
-    pub(crate) fn put_back(&mut self, ticket: Ticket, list: u8) {
-        let List { head, tail, .. } = self.lists[list as usize];
-        if head == NIL || self.ticket(tail).serial < ticket.serial {
-            self.push_back(ticket, list);
-        } else if ticket.serial < self.ticket(head).serial {
-            self.push_front(ticket, list);
-        } else {
-            self.push_heap(ticket.index, list);
-        }
+    /// What the free entries keep.
+    pub(crate) fn all_free(&mut self) -> impl Iterator<Item = &mut W> {
+        self.entries.iter_mut().filter(|entry| entry.serial == 0).map(|entry| &mut entry.waiter)
     }
 
     #[inline]
@@ -229,65 +183,149 @@ impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
         (entry.list, entry.prev, entry.next) = (list, prev, next);
     }
 
+    /// Puts an entry that is in no list back to where it stood. Between others it costs one step now, and as many as their number has
+    /// bits when it leaves (taken together, by the heap).
+    pub(crate) fn put_back(&mut self, ticket: Ticket, list: u8) {
+        let List { head, tail, .. } = self.lists[list as usize];
+        if head == NIL || self.ticket(tail).serial < ticket.serial {
+            self.link_after(tail, ticket.index, list);
+        } else if ticket.serial < self.ticket(head).serial {
+            self.link_after(NIL, ticket.index, list);
+        } else {
+            self.push_heap(ticket.index, list);
+        }
+    }
+
     pub(crate) fn is_in_list(&self, ticket: Ticket) -> bool {
         self.contains(ticket) && self.entries[ticket.index as usize].list != NONE
     }
 
     /// Takes an entry out of its list, if it is in one; it stays an entry.
     #[inline]
-    pub(crate) fn unlink(&mut self, ticket: Ticket) {
+    pub(crate) fn unlink(&mut self, ticket: Ticket) -> &mut W {
         let entry = &mut self.entries[ticket.index as usize];
         debug_assert_eq!(entry.serial, ticket.serial, "an entry of its own");
         let (list, prev, next) = (entry.list, entry.prev, entry.next);
-        if list == NONE {
-            return;
-        }
         entry.list = NONE;
-        if list >= BACK {
+        if list < BACK {
+            self.unlink_between(prev, next, list);
+        } else if list != NONE {
             self.remove_from_heap(ticket.index, list - BACK);
-            return;
         }
-        let ends = &mut self.lists[list as usize];
-        ends.len -= 1;
-        if prev == NIL {
-            ends.head = next;
-        } else {
-            self.entries[prev as usize].next = next;
-        }
-        if next == NIL {
-            ends.tail = prev;
-        } else {
-            self.entries[next as usize].prev = prev;
-        }
+        &mut self.entries[ticket.index as usize].waiter
     }
 
-    /// Gives an entry up.
     #[inline]
-    pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<W> {
+    fn unlink_between(&mut self, prev: u32, next: u32, list: u8) {
+        let ends = &mut self.lists[list as usize];
+        ends.len -= 1;
+        match self.entries.get_mut(prev as usize) {
+            None => ends.head = next,
+            Some(before) => before.next = next,
+        }
+        match self.entries.get_mut(next as usize) {
+            None => ends.tail = prev,
+            Some(after) => after.prev = prev,
+        }
+    }
+}
+
+/// Entries that come and go.
+impl<W: Default, const LISTS: usize> WaitQueue<W, LISTS> {
+    /// A new entry, in no list yet.
+    #[inline]
+    pub(crate) fn insert(&mut self) -> (Ticket, &mut W) {
+        self.serial += 1;
+        self.insert_as(self.serial)
+    }
+
+    /// A new entry for a party that came before all others, the `nth` such one in this queue: the first of a list.
+    pub(crate) fn push_front(&mut self, nth: u64, list: u8) -> (Ticket, &mut W) {
+        let (ticket, _) = self.insert_as(MIDDLE - nth);
+        self.link_after(NIL, ticket.index, list);
+        (ticket, &mut self.entries[ticket.index as usize].waiter)
+    }
+
+    /// A new entry, the last of a list.
+    #[inline]
+    pub(crate) fn push_back(&mut self, list: u8) -> (Ticket, &mut W) {
+        let tail = self.lists[list as usize].tail;
+        let (ticket, _) = self.insert();
+        let ends = &mut self.lists[list as usize];
+        ends.tail = ticket.index;
+        ends.len += 1;
+        match self.entries.get_mut(tail as usize) {
+            None => ends.head = ticket.index,
+            Some(before) => before.next = ticket.index,
+        }
+        let entry = &mut self.entries[ticket.index as usize];
+        (entry.list, entry.prev, entry.next) = (list, tail, NIL);
+        (ticket, &mut entry.waiter)
+    }
+
+    #[inline]
+    fn insert_as(&mut self, serial: u64) -> (Ticket, &mut W) {
+        self.used += 1;
+        if self.free == NIL {
+            self.grow();
+        }
+        let index = self.free;
+        let entry = &mut self.entries[index as usize];
+        self.free = entry.next;
+        entry.serial = serial;
+        (Ticket { index, serial }, &mut entry.waiter)
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        self.free = u32::try_from(self.entries.len()).expect("fewer than 2^32 waiters");
+        self.entries.push(Entry::free());
+    }
+
+    /// Gives an entry up. The caller empties what is left there, but for what it may keep.
+    #[inline]
+    pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<&mut W> {
         if !self.contains(ticket) {
             return None;
         }
         self.unlink(ticket);
-        let entry = &mut self.entries[ticket.index as usize];
-        let waiter = entry.waiter.take();
+        self.used -= 1;
+        let index = ticket.index as usize;
+        if self.used == 0 && self.entries.len() > SMALL {
+            return Some(self.shrink(index));
+        }
+        let entry = &mut self.entries[index];
         entry.serial = 0;
         entry.next = self.free;
         self.free = ticket.index;
-        self.used -= 1;
-        if self.used == 0 && self.entries.len() > SMALL {
-            self.shrink();
-        }
-        waiter
+        Some(&mut entry.waiter)
     }
 
-    /// Forgets the entries when all are free, and after a burst gives their memory back.
+    /// Forgets most entries when all are free, and after a burst gives their memory back. The `last` one to leave keeps what is in it.
     #[cold]
-    fn shrink(&mut self) {
-        self.entries.clear();
-        self.free = NIL;
+    fn shrink(&mut self, mut last: usize) -> &mut W {
+        if last >= SMALL {
+            self.entries.swap(KEPT as usize, last);
+            last = KEPT as usize;
+        }
+        self.entries.truncate(SMALL);
         if self.entries.capacity() > LARGE {
             self.entries.shrink_to(SMALL);
         }
+        self.free = NIL;
+        for index in (0..SMALL).rev() {
+            let entry = &mut self.entries[index];
+            entry.serial = 0;
+            entry.next = self.free;
+            self.free = index as u32;
+        }
+        &mut self.entries[last].waiter
+    }
+}
+
+impl<W: Default> Entry<W> {
+    fn free() -> Self {
+        Self { serial: 0, list: NONE, prev: NIL, next: NIL, child: NIL, waiter: W::default() }
     }
 }
 
@@ -370,7 +408,7 @@ mod tests {
     fn order(queue: &mut WaitQueue<u32, 2>, list: u8) -> Vec<u32> {
         let mut order = Vec::new();
         while let Some(first) = queue.first(list) {
-            order.push(queue.remove(first).unwrap());
+            order.push(*queue.remove(first).unwrap());
         }
         order
     }
@@ -379,8 +417,8 @@ mod tests {
         let mut queue = WaitQueue::new();
         let tickets = (0..n)
             .map(|waiter| {
-                let ticket = queue.insert(waiter);
-                queue.push_back(ticket, 0);
+                let (ticket, place) = queue.push_back(0);
+                *place = waiter;
                 ticket
             })
             .collect();
@@ -391,7 +429,7 @@ mod tests {
     fn an_entry_that_leaves_from_the_middle_does_not_change_the_order() {
         for gone in 0..5 {
             let (mut queue, tickets) = filled(5);
-            assert_eq!(queue.remove(tickets[gone]), Some(gone as u32));
+            assert_eq!(queue.remove(tickets[gone]).copied(), Some(gone as u32));
             assert_eq!(queue.remove(tickets[gone]), None);
             assert_eq!(queue.len(0), 4);
             let rest: Vec<u32> = (0..5).filter(|&waiter| waiter != gone as u32).collect();
@@ -424,8 +462,8 @@ mod tests {
         for step in 0..20_000 {
             match below(6) {
                 0 | 1 => {
-                    let ticket = queue.insert(step);
-                    queue.push_back(ticket, 0);
+                    let (ticket, place) = queue.push_back(0);
+                    *place = step;
                     inside.push(ticket);
                 }
                 2 | 3 if !inside.is_empty() => {
@@ -459,7 +497,8 @@ mod tests {
     fn an_old_ticket_does_not_fit_a_reused_entry() {
         let (mut queue, tickets) = filled(1);
         queue.remove(tickets[0]);
-        let new = queue.insert(7);
+        let (new, place) = queue.insert();
+        *place = 7;
         assert_eq!(new.index, tickets[0].index);
         assert!(!queue.contains(tickets[0]));
         assert_eq!(queue.get(tickets[0]), None);
@@ -477,15 +516,33 @@ mod tests {
         assert!(queue.entries.capacity() <= SMALL);
     }
 
+    /// The last one to leave is found by its party, wherever it stood; entries below `KEPT` keep what they have.
+    #[test]
+    fn what_free_entries_keep_outlives_a_burst() {
+        for last in [0, 3, 7, 8, 99] {
+            let (mut queue, mut tickets) = filled(100);
+            let last = tickets.remove(last);
+            for ticket in tickets {
+                *queue.remove(ticket).unwrap() += u32::from(ticket.index < KEPT) * 1000;
+            }
+            assert_eq!(queue.remove(last).copied(), Some(last.index));
+            let mut kept: Vec<u32> = queue.all_free().map(|kept| *kept).collect();
+            kept.truncate(KEPT as usize);
+            let expected = |index| if index == last.index { index } else { index + 1000 };
+            assert_eq!(kept, (0..KEPT).map(expected).collect::<Vec<_>>());
+            let indices: Vec<u32> = (0..9).map(|_| queue.insert().0.index).collect();
+            assert_eq!(indices, (0..9).collect::<Vec<_>>());
+        }
+    }
+
     #[test]
     fn lists_are_apart_and_a_pushed_front_comes_first() {
         let (mut queue, tickets) = filled(3);
         queue.unlink(tickets[1]);
-        queue.push_back(tickets[1], 1);
-        queue.unlink(tickets[2]);
-        queue.push_front(tickets[2], 0);
-        assert_eq!(queue.all().count(), 3);
-        assert_eq!(order(&mut queue, 0), [2, 0]);
+        queue.put_back(tickets[1], 1);
+        *queue.push_front(1, 0).1 = 3;
+        assert_eq!(queue.all().count(), 4);
+        assert_eq!(order(&mut queue, 0), [3, 0, 2]);
         assert_eq!(order(&mut queue, 1), [1]);
         assert!(queue.is_empty(0) && queue.is_empty(1));
     }

@@ -1,5 +1,6 @@
 //! What the ends of a channel share, and how one party attempts something on it.
 
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
@@ -8,7 +9,7 @@ use std::task::Waker;
 
 use super::signals::{Signals, Version};
 use super::state::{Outcome, State};
-use super::wakes::WakeList;
+use super::wakes::{WakeList, WakeOne};
 use crate::error::Why;
 use crate::step::Waiter;
 use crate::sync::{Arc, Mutex, MutexGuard};
@@ -51,10 +52,11 @@ impl<T> Core<T> {
     /// Changes the state. Other parties are woken after unlocking.
     #[inline]
     pub(super) fn with<R>(&self, f: impl FnOnce(&mut State<T>, &mut WakeList<'_>) -> R) -> R {
-        let mut wakes = WakeList::new(&self.senders, &self.receivers, None);
-        let result = f(&mut self.state.lock(), &mut wakes);
-        wakes.run();
-        result
+        Self::run_locked::<_, false>(
+            self.state.lock(),
+            WakeList::from(self.wake_one(None, None)),
+            f,
+        )
     }
 
     /// Like `with`, but a waker's panic is swallowed, so that a value already received, or taken back, is not lost.
@@ -63,35 +65,119 @@ impl<T> Core<T> {
         &self,
         f: impl FnOnce(&mut State<T>, &mut WakeList<'_>) -> R,
     ) -> R {
-        let mut wakes = WakeList::new(&self.senders, &self.receivers, None);
-        let result = f(&mut self.state.lock(), &mut wakes);
-        wakes.run_quietly();
-        result
+        Self::run_locked::<_, true>(self.state.lock(), WakeList::from(self.wake_one(None, None)), f)
     }
 
     /// Attempts something for a party that may wait: `f` again with a clone of the waker if the first time shows that it needs one.
     /// What `f` finds is received if `IS_QUIET`: then a waker's panic is swallowed.
-    #[inline(always)]
+    #[inline]
     pub(super) fn attempt<R, const IS_QUIET: bool>(
         &self,
         waker: Option<&Waker>,
         is_registered: bool,
+        f: impl FnMut(&mut State<T>, &mut WakeList<'_>) -> Outcome<R>,
+    ) -> Outcome<R> {
+        let (state, fresh) = self.begin(waker, !is_registered);
+        self.attempt_locked::<_, IS_QUIET>(state, waker, fresh, f)
+    }
+
+    /// Begins an attempt: locks the state. Gives a clone of the waker, if the entry `needs_clone`.
+    #[inline(always)]
+    pub(super) fn begin(
+        &self,
+        waker: Option<&Waker>,
+        needs_clone: bool,
+    ) -> (MutexGuard<'_, State<T>>, Option<Waker>) {
+        let fresh = if needs_clone { waker.cloned() } else { None };
+        (self.state.lock(), fresh)
+    }
+
+    /// Attempts under a lock that is held.
+    #[inline]
+    pub(super) fn attempt_locked<R, const IS_QUIET: bool>(
+        &self,
+        state: MutexGuard<'_, State<T>>,
+        waker: Option<&Waker>,
+        fresh: Option<Waker>,
         mut f: impl FnMut(&mut State<T>, &mut WakeList<'_>) -> Outcome<R>,
     ) -> Outcome<R> {
-        let mut fresh = if is_registered { None } else { waker.cloned() };
+        let wakes = WakeList::from(self.wake_one(waker, fresh));
+        match Self::run_locked::<_, IS_QUIET>(state, wakes, &mut f) {
+            Outcome::NeedsWaker => self.attempt_again::<_, IS_QUIET>(waker, f),
+            outcome => outcome,
+        }
+    }
+
+    /// Attempts with a clone of the waker.
+    #[cold]
+    pub(super) fn attempt_again<R, const IS_QUIET: bool>(
+        &self,
+        waker: Option<&Waker>,
+        mut f: impl FnMut(&mut State<T>, &mut WakeList<'_>) -> Outcome<R>,
+    ) -> Outcome<R> {
         loop {
-            let mut wakes = WakeList::new(&self.senders, &self.receivers, fresh.take());
-            let outcome = f(&mut self.state.lock(), &mut wakes);
-            if IS_QUIET {
-                wakes.run_quietly();
-            } else {
-                wakes.run();
-            }
-            match outcome {
-                Outcome::NeedsWaker => fresh = waker.cloned(),
+            let (state, fresh) = self.begin(waker, true);
+            let wakes = WakeList::from(self.wake_one(waker, fresh));
+            match Self::run_locked::<_, IS_QUIET>(state, wakes, &mut f) {
+                Outcome::NeedsWaker => {}
                 outcome => return outcome,
             }
         }
+    }
+
+    /// Changes the state, and wakes after unlocking.
+    #[inline(always)]
+    fn run_locked<R, const IS_QUIET: bool>(
+        mut state: MutexGuard<'_, State<T>>,
+        wakes: WakeList<'_>,
+        f: impl FnOnce(&mut State<T>, &mut WakeList<'_>) -> R,
+    ) -> R {
+        // Without a destructor: after its run it is empty, and a look at each field would cost time.
+        let mut wakes = ManuallyDrop::new(wakes);
+        let result = f(&mut state, &mut wakes);
+        drop(state);
+        if IS_QUIET {
+            wakes.run_quietly();
+        } else {
+            wakes.run();
+        }
+        result
+    }
+
+    /// What an attempt on the straight way has to do after unlocking. Without a destructor, and never passed on by reference, it stays in registers.
+    #[inline(always)]
+    pub(super) fn wake_one<'c>(
+        &'c self,
+        waker: Option<&'c Waker>,
+        fresh: Option<Waker>,
+    ) -> WakeOne<'c> {
+        WakeOne::new(&self.senders, &self.receivers, waker, fresh)
+    }
+
+    /// Ends an attempt that went the straight way.
+    #[inline(always)]
+    pub(super) fn finish_plainly<const IS_QUIET: bool>(
+        state: MutexGuard<'_, State<T>>,
+        wakes: WakeOne<'_>,
+        begins_to_wait: bool,
+    ) {
+        if state.is_unsettled(begins_to_wait) {
+            Self::settle::<IS_QUIET>(state, WakeList::from(wakes), begins_to_wait);
+        } else {
+            drop(state);
+            wakes.run::<IS_QUIET>();
+        }
+    }
+
+    #[cold]
+    fn settle<const IS_QUIET: bool>(
+        state: MutexGuard<'_, State<T>>,
+        wakes: WakeList<'_>,
+        begins_to_wait: bool,
+    ) {
+        Self::run_locked::<_, IS_QUIET>(state, wakes, |state, wakes| {
+            state.settle(begins_to_wait, wakes);
+        });
     }
 
     /// Changes or reads the state where no party need be woken.
@@ -121,7 +207,7 @@ impl<T> Core<T> {
     /// Ends the channel and wakes the parties that wait.
     #[cold]
     fn close(&self, mut state: MutexGuard<'_, State<T>>, why: Why) {
-        let mut wakes = WakeList::new(&self.senders, &self.receivers, None);
+        let mut wakes = WakeList::new(&self.senders, &self.receivers, None, None);
         state.close(why, &mut wakes);
         drop(state);
         wakes.run();

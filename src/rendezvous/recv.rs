@@ -2,19 +2,21 @@
 #![allow(missing_debug_implementations, reason = "users meet them only inside of `Op` and `Iter`")]
 
 use std::ops::Deref;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::Receiver;
 use super::channel::{Core, Place, RECEIVERS};
-use super::state::{MANY_UNRESPONSIVE, Outcome};
+use super::signals::Version;
+use super::state::{MANY_UNRESPONSIVE, Outcome, State};
 use crate::drive;
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
 use crate::queue::Ticket;
 use crate::sequence::{IntoInner, Iter, Source, Stream};
 use crate::step::{Attempt, SelectStep, Step, Waiter};
-use crate::wait::{AdaptiveSpin, is_past};
+use crate::sync::MutexGuard;
+use crate::wait::{AdaptiveSpin, WaiterKind, is_past};
 
 /// Waits for a value: see [`Receiver::recv`].
 pub type Take<'a, T> = Op<TakeStep<&'a Core<T>>>;
@@ -83,6 +85,78 @@ impl<T, C: Deref<Target = Core<T>>> TakeStep<C> {
     }
 }
 
+/// The parts of a step on the long way.
+struct Entry<'s, T> {
+    core: &'s Core<T>,
+    at: &'s mut Option<Ticket>,
+    version: &'s mut Option<Version>,
+    is_registered: &'s mut bool,
+    recheck_at: &'s mut Option<Instant>,
+}
+
+impl<T> Entry<'_, T> {
+    #[inline(never)]
+    fn step(
+        mut self,
+        state: MutexGuard<'_, State<T>>,
+        fresh: Option<Waker>,
+        attempt: Attempt<'_>,
+    ) -> Poll<Result<T, RecvError>> {
+        let is_patient = !self.recheck_at.is_some_and(is_past);
+        let mut is_queued = false;
+        let outcome =
+            self.core.attempt_locked::<_, true>(state, attempt.waker, fresh, |state, wakes| {
+                let was_new = self.at.is_none();
+                let outcome = if is_queued {
+                    state.register_queued(self.at, attempt, wakes)
+                } else {
+                    state.receive(self.at, attempt, is_patient, wakes)
+                };
+                is_queued = was_new && self.at.is_some();
+                self.see();
+                outcome
+            });
+        self.after(outcome, attempt)
+    }
+
+    /// Registers a clone of the waker in an entry that is new.
+    #[cold]
+    fn register(mut self, attempt: Attempt<'_>) -> Poll<Result<T, RecvError>> {
+        let outcome = self.core.attempt_again::<_, true>(attempt.waker, |state, wakes| {
+            let outcome = state.register_queued(self.at, attempt, wakes);
+            self.see();
+            outcome
+        });
+        self.after(outcome, attempt)
+    }
+
+    fn see(&mut self) {
+        *self.version = self.at.map(|at| self.core.receivers.version(at.index));
+    }
+
+    fn after(self, outcome: Outcome<T>, attempt: Attempt<'_>) -> Poll<Result<T, RecvError>> {
+        match outcome {
+            Outcome::Done(value) => {
+                *self.is_registered = false;
+                Poll::Ready(Ok(value))
+            }
+            Outcome::Closed(why) => {
+                *self.is_registered = false;
+                Poll::Ready(Err(RecvError::new(why)))
+            }
+            outcome => {
+                *self.is_registered |= attempt.waker.is_some();
+                if let Outcome::Recheck(unresponsive) = outcome {
+                    self.recheck_at.get_or_insert_with(|| Instant::now() + patience(unresponsive));
+                } else {
+                    *self.recheck_at = None;
+                }
+                Poll::Pending
+            }
+        }
+    }
+}
+
 impl<T, C: Deref<Target = Core<T>>> Step for TakeStep<C> {
     const NAME: &'static str = "Receiver::recv";
     type Output = Result<T, RecvError>;
@@ -90,33 +164,36 @@ impl<T, C: Deref<Target = Core<T>>> Step for TakeStep<C> {
 
     #[inline(always)]
     fn step(&mut self, attempt: Attempt<'_>) -> Poll<Self::Output> {
-        let PatientPlace { place, recheck_at } = &mut self.place;
-        let is_patient = !recheck_at.is_some_and(is_past);
-        let (core, version, at) = (&*place.core, &mut place.version, &mut self.at);
-        let outcome = core.attempt::<_, true>(attempt.waker, self.is_registered, |state, wakes| {
-            let outcome = state.receive(at, attempt, is_patient, wakes);
-            *version = at.map(|at| core.receivers.version(at.index));
-            outcome
-        });
-        match outcome {
-            Outcome::Done(value) => {
-                self.is_registered = false;
-                Poll::Ready(Ok(value))
-            }
-            Outcome::Closed(why) => {
-                self.is_registered = false;
-                Poll::Ready(Err(RecvError::new(why)))
-            }
-            outcome => {
-                self.is_registered |= attempt.waker.is_some();
-                if let Outcome::Recheck(unresponsive) = outcome {
-                    recheck_at.get_or_insert_with(|| Instant::now() + patience(unresponsive));
-                } else {
-                    *recheck_at = None;
-                }
-                Poll::Pending
-            }
+        let PatientPlace { place: Place { core, version }, recheck_at } = &mut self.place;
+        let (core, at, is_registered) = (&**core, &mut self.at, &mut self.is_registered);
+        let needs_clone = match at {
+            Some(_) => !*is_registered,
+            None => !core.receivers.keeps_wakers(),
+        };
+        let (mut state, fresh) = core.begin(attempt.waker, needs_clone);
+        let is_plain = attempt.waiter == Some(WaiterKind::Task) && state.is_plain_for(attempt);
+        let offer = if is_plain { state.offer_plainly_for(*at) } else { None };
+        if let Some(offer) = offer {
+            let mut wakes = core.wake_one(attempt.waker, fresh);
+            let value = state.take_plainly(offer, at.take(), &mut wakes);
+            Core::finish_plainly::<true>(state, wakes, false);
+            *is_registered = false;
+            return value.map_or(Poll::Pending, |value| Poll::Ready(Ok(value)));
         }
+        if is_plain && at.is_none() {
+            let mut wakes = core.wake_one(attempt.waker, fresh);
+            let (ticket, has_waker) = state.wait_plainly(&mut wakes);
+            *at = Some(ticket);
+            *version = Some(core.receivers.version(ticket.index));
+            *is_registered = has_waker && attempt.waker.is_some();
+            Core::finish_plainly::<true>(state, wakes, true);
+            if has_waker {
+                return Poll::Pending;
+            }
+            let entry = Entry { core, at, version, is_registered, recheck_at };
+            return entry.register(attempt);
+        }
+        Entry { core, at, version, is_registered, recheck_at }.step(state, fresh, attempt)
     }
 
     fn expire(&mut self, why: Why) -> Self::Output {

@@ -1,15 +1,16 @@
 //! `Sender::send` and `Sender::send_all`: a value on its way to a receiver.
 #![allow(missing_debug_implementations, reason = "users meet the steps only inside of `Op`")]
 
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
 use super::channel::{Core, Place, SENDERS};
-use super::state::Outcome;
+use super::state::{Outcome, State};
 use crate::claim::ArmRef;
 use crate::error::{Rest, SendError, Why, WriteError};
 use crate::operation::Op;
 use crate::queue::Ticket;
 use crate::step::{Attempt, ReclaimStep, SelectStep, Step};
+use crate::sync::MutexGuard;
 
 /// A value on its way.
 ///
@@ -62,41 +63,69 @@ impl<'a, T> Sending<'a, T> {
                 Poll::Ready(Ok(()))
             }
             At::Offered(ticket) => self.check_offer(ticket, attempt),
-            At::New => self.make_offer(None, attempt),
-            At::Permit(receiver) => self.make_offer(Some(receiver), attempt),
+            At::New => self.make_offer(attempt),
+            At::Permit(receiver) => {
+                let core = self.place.core;
+                let (state, fresh) = core.begin(attempt.waker, true);
+                self.make_offer_on(state, fresh, Some(receiver), attempt)
+            }
         }
     }
 
     #[inline(always)]
-    fn make_offer(
+    fn make_offer(&mut self, attempt: Attempt<'_>) -> Poll<Result<(), Why>> {
+        let core = self.place.core;
+        let (mut state, fresh) = core.begin(attempt.waker, !core.senders.keeps_wakers());
+        if attempt.waiter.is_none() || !state.is_plain_for(attempt) {
+            return self.make_offer_on(state, fresh, None, attempt);
+        }
+        let Some(value) = self.value.take() else { return Poll::Pending };
+        let mut wakes = core.wake_one(attempt.waker, fresh);
+        let (ticket, is_registered) = state.offer_plainly(value, &mut wakes);
+        self.place.version = Some(core.senders.start(ticket.index, ticket.serial));
+        self.at = At::Offered(ticket);
+        self.is_registered = is_registered && attempt.waker.is_some();
+        drop(state);
+        wakes.run::<false>();
+        if is_registered { Poll::Pending } else { self.check_offer(ticket, attempt) }
+    }
+
+    /// The long way of an offer.
+    #[inline(never)]
+    fn make_offer_on(
         &mut self,
+        state: MutexGuard<'_, State<T>>,
+        fresh: Option<Waker>,
         permit: Option<Ticket>,
         attempt: Attempt<'_>,
     ) -> Poll<Result<(), Why>> {
         let core = self.place.core;
         let (value, at, version) = (&mut self.value, &mut self.at, &mut self.place.version);
-        let outcome = core.attempt::<_, false>(attempt.waker, false, |state, wakes| {
-            if attempt.may_enqueue {
-                *at = At::New; // A probing attempt keeps the permit.
-            }
-            let outcome = state.offer(value, permit, attempt, wakes);
-            if let Outcome::Queued(ticket) = outcome {
-                *version = Some(core.senders.start(ticket.index, ticket.serial));
-                *at = At::Offered(ticket);
-            }
-            outcome
-        });
+        let outcome =
+            core.attempt_locked::<_, false>(state, attempt.waker, fresh, |state, wakes| {
+                if attempt.may_enqueue {
+                    *at = At::New; // A probing attempt keeps the permit.
+                }
+                let outcome = state.offer(value, permit, attempt, wakes);
+                if let Outcome::Queued(ticket, _) = outcome {
+                    *version = Some(core.senders.start(ticket.index, ticket.serial));
+                    *at = At::Offered(ticket);
+                }
+                outcome
+            });
         match outcome {
             Outcome::Done(()) => Poll::Ready(Ok(())),
             Outcome::Closed(why) => Poll::Ready(Err(why)),
-            _ => {
-                let is_offered = matches!(self.at, At::Offered(_));
-                self.is_registered = is_offered && attempt.waker.is_some();
+            Outcome::Queued(ticket, false) => self.check_offer(ticket, attempt),
+            Outcome::Queued(..) => {
+                self.is_registered = attempt.waker.is_some();
                 Poll::Pending
             }
+            _ => Poll::Pending,
         }
     }
 
+    #[inline(never)]
     fn check_offer(&mut self, ticket: Ticket, attempt: Attempt<'_>) -> Poll<Result<(), Why>> {
         let (core, version) = (self.place.core, &mut self.place.version);
         let outcome =

@@ -1,11 +1,16 @@
 //! What a party that spins watches, instead of taking the lock: a number that changes when there is news.
 
 use crate::sync::AtomicU16;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// A number for each of the first entries of a queue, which its party watches while it spins; the entries behind share the last one.
 #[derive(Debug)]
-pub(super) struct Signals([AtomicU16; Signals::EXACT as usize + 1]);
+pub(super) struct Signals {
+    numbers: [AtomicU16; Signals::EXACT as usize + 1],
+    /// Whether the last party with a new entry found its own waker there. A hint.
+    keeps_wakers: AtomicBool,
+}
 
 /// What a party has seen of its number.
 #[derive(Clone, Copy, Debug)]
@@ -19,12 +24,27 @@ impl Signals {
     const EXACT: u32 = 7;
 
     pub(super) fn new() -> Self {
-        Self(std::array::from_fn(|_| AtomicU16::new(0)))
+        let numbers = std::array::from_fn(|_| AtomicU16::new(0));
+        Self { numbers, keeps_wakers: AtomicBool::new(false) }
     }
 
     #[inline]
     fn number(&self, index: u32) -> &AtomicU16 {
-        &self.0[index.min(Self::EXACT) as usize]
+        &self.numbers[index.min(Self::EXACT) as usize]
+    }
+
+    /// Whether the next new entry is likely to have its party's waker already.
+    #[inline]
+    pub(super) fn keeps_wakers(&self) -> bool {
+        // Ordering: Relaxed, here and below, as a wrong hint only costs time.
+        self.keeps_wakers.load(Relaxed)
+    }
+
+    #[inline]
+    pub(super) fn set_keeps_wakers(&self, keeps: bool) {
+        if self.keeps_wakers() != keeps {
+            self.keeps_wakers.store(keeps, Relaxed);
+        }
     }
 
     /// The number as it is now.

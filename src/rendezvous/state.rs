@@ -29,6 +29,11 @@
 //! * If there are offers, and a task is notified, then the first idle thread that they are for has been prodded.
 //! * Only a thread is ever `Delivered`: it cannot leave between two attempts, a task can.
 //!
+//! # The straight way
+//!
+//! While every receiver with an entry is a plain task and every sender with one has a plain offer (`is_plain`: no thread receives, and no `select`, permit
+//! or reserve takes part), an attempt has little to look for (`plain`). It changes the state as the long way would, with fewer looks. The first entry of another kind ends that, until no party waits any more.
+//!
 //! # Which receiver gets an offer
 //!
 //! The first offer goes to the first idle receiver: a thread gets the value at once, a task is notified
@@ -46,13 +51,14 @@
 use std::mem;
 use std::task::Waker;
 
-use super::wakes::WakeList;
+use super::wakes::{WakeList, Wakes};
 use crate::claim::{ArmHandle, SelectId};
 use crate::error::Why;
 use crate::queue::{Ticket, WaitQueue};
 use crate::step::Attempt;
 use crate::wait::WaiterKind;
 
+mod plain;
 mod receiving;
 mod sending;
 #[cfg(all(test, not(handover_loom)))]
@@ -72,8 +78,8 @@ pub(super) const MANY_UNRESPONSIVE: u32 = 4;
 pub(super) enum Outcome<R> {
     Done(R),
     Closed(Why),
-    /// An offer now has an entry.
-    Queued(Ticket),
+    /// An offer now has an entry. `false`: the attempt's waker is not registered yet.
+    Queued(Ticket, bool),
     /// Nothing yet.
     Pending,
     /// Nothing yet for a thread, but there is an offer that another receiver was notified of: one more attempt is due soon. With the
@@ -83,6 +89,7 @@ pub(super) enum Outcome<R> {
     NeedsWaker,
 }
 
+/// The entry of a sender; the default is a free one. A free one may keep the waker of its last party.
 #[derive(Debug)]
 struct WaitingSender<T> {
     waker: Option<Waker>,
@@ -93,9 +100,16 @@ struct WaitingSender<T> {
 
 #[derive(Debug)]
 enum Waiting<T> {
+    Nothing,
     Offer(T),
     Reserve,
     Granted(Ticket),
+}
+
+impl<T> Default for WaitingSender<T> {
+    fn default() -> Self {
+        Self { waker: None, waiting: Waiting::Nothing, arm: None }
+    }
 }
 
 impl<T> WaitingSender<T> {
@@ -128,6 +142,7 @@ impl<T> WaitingSender<T> {
     }
 }
 
+/// The entry of a receiver; the default is a free one. A free one may keep the waker of its last party.
 #[derive(Debug)]
 struct WaitingReceiver<T> {
     waker: Option<Waker>,
@@ -152,9 +167,32 @@ enum Role<T> {
     Delivered(T),
 }
 
+impl<T> Default for WaitingReceiver<T> {
+    fn default() -> Self {
+        Self {
+            waker: None,
+            role: Role::Idle,
+            kind: WaiterKind::Task,
+            select_id: SelectId::NONE,
+            arm: None,
+            is_marked: false,
+            is_prodded: false,
+            is_spinning: false,
+        }
+    }
+}
+
 impl<T> WaitingReceiver<T> {
     fn list(&self) -> u8 {
         if self.kind == WaiterKind::Task { TASKS } else { THREADS }
+    }
+
+    #[inline(always)]
+    fn wake<'a>(&mut self, ticket: Ticket, wakes: &mut impl Wakes<'a>) {
+        wakes.wake(ticket.index, &mut self.waker);
+        if self.is_spinning {
+            wakes.notify_receiver(ticket.index);
+        }
     }
 
     const fn is_idle(&self) -> bool {
@@ -200,6 +238,8 @@ pub(super) struct State<T> {
     end: Option<Why>,
     /// The worst that an end of each side has said as it left: 0 for `Closed`, 1 for `Dropped`, 2 for `Panicked`.
     worst: [u8; 2],
+    /// Each entry is a plain task's receiver or a plain offer, and the channel has not ended.
+    is_plain: bool,
     /// How many of the notified tasks have been left without an offer.
     unresponsive: u32,
     receivers: WaitQueue<WaitingReceiver<T>, 2>,
@@ -224,6 +264,7 @@ impl<T> State<T> {
             ends,
             end: None,
             worst: [0; 2],
+            is_plain: true,
         }
     }
 
@@ -259,10 +300,16 @@ impl<T> State<T> {
             return None;
         }
         let why = [Why::Closed, Why::Dropped, Why::Panicked][usize::from(worst)];
-        if self.senders.has_entries() || self.receivers.has_entries() || self.watchers.is_some() {
+        if self.senders.has_entries()
+            || self.receivers.has_entries()
+            || self.watchers.is_some()
+            || self.senders.all_free().any(|sender| sender.waker.is_some())
+            || self.receivers.all_free().any(|receiver| receiver.waker.is_some())
+        {
             return Some(why);
         }
         self.end = Some(why);
+        self.is_plain = false;
         None
     }
 
@@ -272,17 +319,20 @@ impl<T> State<T> {
             return false;
         }
         self.end = Some(why);
+        self.is_plain = false;
         for (ticket, sender) in self.senders.all() {
-            wakes.wake(sender.waker.take());
+            wakes.wake_taken(sender.waker.take());
             wakes.notify_sender(ticket.index);
         }
         for (ticket, receiver) in self.receivers.all() {
-            wakes.wake(receiver.waker.take());
+            wakes.wake_taken(receiver.waker.take());
             wakes.notify_receiver(ticket.index);
         }
         for (_, waker) in self.watchers.iter_mut().flat_map(|watchers| watchers.all()) {
-            wakes.wake(waker.take());
+            wakes.wake_taken(waker.take());
         }
+        wakes.drop_kept(self.senders.all_free().filter_map(|sender| sender.waker.take()));
+        wakes.drop_kept(self.receivers.all_free().filter_map(|receiver| receiver.waker.take()));
         true
     }
 
@@ -312,9 +362,9 @@ impl<T> State<T> {
             self.pass_on(wakes);
         }
         let watchers = self.watchers.get_or_insert_with(|| Box::new(WaitQueue::new()));
-        let ticket = *at.get_or_insert_with(|| watchers.insert(None));
+        let ticket = *at.get_or_insert_with(|| watchers.insert().0);
         let stored = watchers.get(ticket);
-        if stored.is_none_or(|stored| wakes.register(stored, attempt.waker)) {
+        if stored.is_none_or(|stored| wakes.register(stored)) {
             Outcome::Pending
         } else {
             Outcome::NeedsWaker
@@ -322,8 +372,8 @@ impl<T> State<T> {
     }
 
     pub(super) fn unwatch(&mut self, ticket: Ticket, wakes: &mut WakeList<'_>) {
-        let stored = self.watchers.as_mut().and_then(|watchers| watchers.remove(ticket));
-        wakes.drop_later(stored.flatten());
+        let stored = self.watchers.as_mut().and_then(|watchers| watchers.remove(ticket)?.take());
+        wakes.drop_later(stored);
     }
 }
 
@@ -500,7 +550,7 @@ impl<T> State<T> {
             return;
         }
         if let Some(sender) = self.senders.get(reserve) {
-            wakes.wake(sender.waker.take());
+            wakes.wake(reserve.index, &mut sender.waker);
             wakes.notify_sender(reserve.index);
         }
     }
@@ -511,6 +561,7 @@ impl<T> State<T> {
         if !receiver.arm.as_ref().is_none_or(ArmHandle::try_reserve) {
             return false;
         }
+        self.is_plain = false;
         receiver.is_marked = receiver.arm.is_some();
         receiver.role = Role::Reserved;
         receiver.is_prodded = false; // It takes no offer now; when it is idle again it must be woken for them.
@@ -519,51 +570,51 @@ impl<T> State<T> {
     }
 
     /// Notifies a receiver of an offer.
-    #[inline]
-    fn notify(&mut self, ticket: Ticket, wakes: &mut WakeList<'_>) {
-        self.receivers.unlink(ticket);
+    #[inline(always)]
+    fn notify<'a>(&mut self, ticket: Ticket, wakes: &mut impl Wakes<'a>) {
+        let receiver = self.receivers.unlink(ticket);
         self.notified += 1;
-        let Some(receiver) = self.receivers.get(ticket) else { return };
         receiver.role = Role::Notified;
         self.notified_tasks += u32::from(receiver.kind == WaiterKind::Task);
-        self.wake(ticket, wakes);
+        receiver.wake(ticket, wakes);
     }
 
     /// Wakes a receiver.
     #[inline]
     fn wake(&mut self, ticket: Ticket, wakes: &mut WakeList<'_>) {
         if let Some(receiver) = self.receivers.get(ticket) {
-            wakes.wake(receiver.waker.take());
-            if receiver.is_spinning {
-                wakes.notify_receiver(ticket.index);
-            }
+            receiver.wake(ticket, wakes);
         }
     }
 
     /// Delivers a value to a waiting thread.
     #[inline]
     fn deliver(&mut self, ticket: Ticket, value: T, wakes: &mut WakeList<'_>) {
-        self.receivers.unlink(ticket);
-        if let Some(receiver) = self.receivers.get(ticket) {
-            debug_assert_eq!(receiver.kind, WaiterKind::Thread, "others may leave");
-            receiver.role = Role::Delivered(value);
-        }
-        self.wake(ticket, wakes);
+        let receiver = self.receivers.unlink(ticket);
+        debug_assert_eq!(receiver.kind, WaiterKind::Thread, "others may leave");
+        receiver.role = Role::Delivered(value);
+        receiver.wake(ticket, wakes);
     }
 
     /// Takes the value of the first offer; its sender is then done.
-    #[inline]
     fn take_first(&mut self, receiver: SelectId, wakes: &mut WakeList<'_>) -> Option<T> {
         let first = self.senders.first(OFFERS)?;
         let is_plain = self.senders.peek(first).is_some_and(|sender| sender.arm.is_none());
         let ticket = if is_plain { first } else { self.win_first(receiver)? };
+        self.take_offer(ticket, wakes)
+    }
+
+    /// Takes the value of an offer that may be taken.
+    #[inline(always)]
+    fn take_offer<'a>(&mut self, ticket: Ticket, wakes: &mut impl Wakes<'a>) -> Option<T> {
         let sender = self.senders.remove(ticket)?;
-        wakes.set_taken(ticket.index, ticket.serial);
-        wakes.wake(sender.waker);
+        wakes.set_taken(ticket);
+        wakes.wake(ticket.index, &mut sender.waker);
+        sender.arm = None;
         self.handed_over += 1;
-        match sender.waiting {
+        match mem::replace(&mut sender.waiting, Waiting::Nothing) {
             Waiting::Offer(value) => Some(value),
-            Waiting::Reserve | Waiting::Granted(_) => None,
+            Waiting::Nothing | Waiting::Reserve | Waiting::Granted(_) => None,
         }
     }
 

@@ -187,7 +187,7 @@ impl<const OF_PEER: bool> Step for LeftStep<'_, OF_PEER> {
             let mut outdated = None;
             if fresh.is_some() {
                 let watchers = &mut state.watchers[side];
-                let ticket = *self.at.get_or_insert_with(|| watchers.insert(None));
+                let ticket = *self.at.get_or_insert_with(|| watchers.insert().0);
                 if let Some(stored) = watchers.get(ticket) {
                     outdated = std::mem::replace(stored, fresh);
                 }
@@ -212,7 +212,8 @@ impl<const OF_PEER: bool> Step for LeftStep<'_, OF_PEER> {
     fn withdraw(&mut self) {
         if let Some(ticket) = self.at.take() {
             let side = self.peer.side as usize;
-            let removed = self.peer.watch.state.lock().watchers[side].remove(ticket);
+            let removed =
+                self.peer.watch.state.lock().watchers[side].remove(ticket).and_then(Option::take);
             drop(removed);
         }
     }

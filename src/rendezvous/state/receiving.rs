@@ -2,10 +2,12 @@
 
 use std::mem;
 
-use super::{MANY_UNRESPONSIVE, OFFERS, Outcome, Role, State, WaitingReceiver, select_id};
-use crate::claim::ArmRef;
+use super::{
+    MANY_UNRESPONSIVE, OFFERS, Outcome, Role, State, TASKS, THREADS, WaitingReceiver, select_id,
+};
+use crate::claim::{ArmRef, SelectId};
 use crate::queue::Ticket;
-use crate::rendezvous::wakes::WakeList;
+use crate::rendezvous::wakes::{WakeList, Wakes};
 use crate::step::Attempt;
 use crate::wait::WaiterKind;
 
@@ -44,7 +46,6 @@ impl<T> State<T> {
         }
     }
 
-    #[inline]
     fn receive_first(
         &mut self,
         at: &mut Option<Ticket>,
@@ -69,35 +70,52 @@ impl<T> State<T> {
             return Outcome::Pending;
         }
         let select_id = select_id(attempt);
-        let receiver = WaitingReceiver {
-            waker: wakes.take_fresh(),
-            role: Role::Idle,
-            kind,
-            select_id,
-            arm: attempt.arm.and_then(ArmRef::permit_handle),
-            is_marked: false,
-            is_prodded: false,
-            is_spinning: attempt.waker.is_none(),
-        };
-        let list = receiver.list();
-        let ticket = self.receivers.insert(receiver);
-        self.receivers.push_back(ticket, list);
+        let list = if kind == WaiterKind::Task { TASKS } else { THREADS };
+        self.is_plain = false;
+        let (ticket, receiver) = self.receivers.push_back(list);
+        receiver.kind = kind;
+        receiver.select_id = select_id;
+        receiver.arm = attempt.arm.and_then(ArmRef::permit_handle);
+        receiver.is_spinning = attempt.waker.is_none();
+        let is_registered = wakes.register_receiver(&mut receiver.waker);
         *at = Some(ticket);
         self.pair(wakes);
-        if self.senders.is_empty(OFFERS) {
-            return Outcome::Pending;
+        if !self.senders.is_empty(OFFERS) {
+            self.pass_on(wakes);
         }
-        self.pass_on(wakes);
-        let is_thread = kind != WaiterKind::Task && attempt.waker.is_some();
+        if is_registered { self.queued(ticket, attempt) } else { Outcome::NeedsWaker }
+    }
+
+    /// What an attempt that has just got an entry comes to.
+    fn queued(&self, ticket: Ticket, attempt: Attempt<'_>) -> Outcome<T> {
+        let is_thread = attempt.waiter.is_some_and(|kind| kind != WaiterKind::Task);
         let is_idle = self.receivers.peek(ticket).is_some_and(WaitingReceiver::is_idle);
-        if is_thread && is_idle && self.has_offer_for(select_id) {
+        let is_parking = is_thread && attempt.waker.is_some();
+        if is_parking && is_idle && self.has_offer_for(select_id(attempt)) {
             Outcome::Recheck(self.unresponsive)
         } else {
             Outcome::Pending
         }
     }
 
-    #[inline]
+    /// Registers the waker of a receiver that has just got an entry, and has had to clone its waker since. It takes no offer that
+    /// it left to others then.
+    #[cold]
+    pub(in crate::rendezvous) fn register_queued(
+        &mut self,
+        at: &mut Option<Ticket>,
+        attempt: Attempt<'_>,
+        wakes: &mut WakeList<'_>,
+    ) -> Outcome<T> {
+        if let (Some(ticket), None) = (*at, self.end) {
+            if let Some(receiver) = self.receivers.get(ticket).filter(|entry| entry.is_idle()) {
+                wakes.register(&mut receiver.waker);
+                return self.queued(ticket, attempt);
+            }
+        }
+        self.receive(at, attempt, true, wakes)
+    }
+
     fn receive_again(
         &mut self,
         ticket: Ticket,
@@ -105,6 +123,9 @@ impl<T> State<T> {
         is_patient: bool,
         wakes: &mut WakeList<'_>,
     ) -> Outcome<T> {
+        // The kind of its party may be another one now, or its `select` may have been forgotten.
+        self.is_plain &=
+            attempt.waiter.is_none_or(|kind| kind == WaiterKind::Task) && attempt.arm.is_none();
         let end = self.end;
         let Some(receiver) = self.receivers.get(ticket) else { return Outcome::Pending };
         if matches!(receiver.role, Role::Delivered(_)) {
@@ -152,7 +173,7 @@ impl<T> State<T> {
         let id = select_id(attempt);
         let has_offer = self.has_offer_for(id);
         let Some(receiver) = self.receivers.get(ticket) else { return Outcome::Pending };
-        let is_registered = wakes.register(&mut receiver.waker, attempt.waker);
+        let is_registered = wakes.register(&mut receiver.waker);
         receiver.is_spinning = attempt.waiter.is_some() && attempt.waker.is_none();
         receiver.is_prodded &= has_offer;
         if receiver.select_id != id {
@@ -186,12 +207,16 @@ impl<T> State<T> {
     /// Removes the entry of a receiver that is done or gives up. Gives the value that was delivered to it.
     #[inline]
     fn retire(&mut self, ticket: Ticket, wakes: &mut WakeList<'_>) -> Option<T> {
-        let mut receiver = self.receivers.remove(ticket)?;
+        let receiver = self.receivers.remove(ticket)?;
         receiver.unmark();
-        wakes.drop_later(receiver.waker);
-        match receiver.role {
+        wakes.unregister(ticket.index, &mut receiver.waker);
+        receiver.arm = None;
+        receiver.select_id = SelectId::NONE;
+        receiver.is_prodded = false;
+        match mem::replace(&mut receiver.role, Role::Idle) {
             Role::Notified => {
-                self.unnotify(receiver.kind == WaiterKind::Task);
+                let is_task = receiver.kind == WaiterKind::Task;
+                self.unnotify(is_task);
                 None
             }
             Role::Delivered(value) => Some(value),

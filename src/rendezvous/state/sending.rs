@@ -1,17 +1,18 @@
 //! What senders do: offer, check on an offer, want a permit, give up. The states are told in `state`.
 
+use std::mem;
+
 use super::{
     OFFERS, Outcome, RESERVES, Role, State, TASKS, THREADS, Waiting, WaitingSender, select_id,
 };
 use crate::claim::{ArmHandle, ArmRef, SelectId};
 use crate::queue::Ticket;
-use crate::rendezvous::wakes::WakeList;
+use crate::rendezvous::wakes::{WakeList, Wakes};
 use crate::step::Attempt;
 use crate::wait::WaiterKind;
 
 impl<T> State<T> {
     /// Offers a value for the first time. Done: it was taken. Queued: the sender has an entry.
-    #[inline]
     pub(in crate::rendezvous) fn offer(
         &mut self,
         value: &mut Option<T>,
@@ -44,32 +45,31 @@ impl<T> State<T> {
             return Outcome::Pending;
         }
         let Some(value) = value.take() else { return Outcome::Pending };
-        let ticket = self.insert_offer(value, permit.is_some(), attempt, wakes);
+        let queued = self.insert_offer(value, permit.is_some(), attempt, wakes);
         self.pair(wakes);
-        if self.senders.contains(ticket) { Outcome::Queued(ticket) } else { Outcome::Done(()) }
+        match queued {
+            Outcome::Queued(ticket, _) if !self.senders.contains(ticket) => Outcome::Done(()),
+            queued => queued,
+        }
     }
 
-    #[inline]
     fn insert_offer(
         &mut self,
         value: T,
         had_turn: bool,
         attempt: Attempt<'_>,
         wakes: &mut WakeList<'_>,
-    ) -> Ticket {
-        let arm = attempt.arm.map(ArmRef::handle);
-        let sender =
-            WaitingSender { waker: wakes.take_fresh(), waiting: Waiting::Offer(value), arm };
-        if had_turn {
+    ) -> Outcome<()> {
+        self.is_plain = false;
+        let (ticket, sender) = if had_turn {
             self.had_turn += 1;
-            let ticket = self.senders.insert_first(sender, self.had_turn);
-            self.senders.push_front(ticket, OFFERS);
-            ticket
+            self.senders.push_front(self.had_turn, OFFERS)
         } else {
-            let ticket = self.senders.insert(sender);
-            self.senders.push_back(ticket, OFFERS);
-            ticket
-        }
+            self.senders.push_back(OFFERS)
+        };
+        sender.waiting = Waiting::Offer(value);
+        sender.arm = attempt.arm.map(ArmRef::handle);
+        Outcome::Queued(ticket, wakes.register_sender(&mut sender.waker))
     }
 
     /// The thread to which a value may be delivered at once: the first idle receiver; for a sender that does not wait the first one that is a thread.
@@ -139,10 +139,10 @@ impl<T> State<T> {
             return Outcome::Pending;
         }
         let Some(value) = value.take() else { return Outcome::Pending };
-        let ticket = self.insert_offer(value, true, attempt, wakes);
+        let queued = self.insert_offer(value, true, attempt, wakes);
         self.notify(receiver, wakes);
         self.prod_thread(wakes);
-        Outcome::Queued(ticket)
+        queued
     }
 
     /// Checks on an offer.
@@ -157,7 +157,7 @@ impl<T> State<T> {
         if let Some(why) = end {
             return Outcome::Closed(why);
         }
-        let is_registered = wakes.register(&mut sender.waker, attempt.waker);
+        let is_registered = wakes.register(&mut sender.waker);
         // Its `select` was forgotten: the offer is a plain one now.
         if attempt.arm.is_none() && sender.arm.take().is_some() {
             self.reregister(ticket, wakes);
@@ -175,8 +175,9 @@ impl<T> State<T> {
         if let Waiting::Granted(_) = sender.waiting {
             _ = sender.must_retry_grant(); // The party withdraws its arms.
         }
-        wakes.drop_later(sender.waker);
-        match sender.waiting {
+        wakes.drop_later(sender.waker.take());
+        sender.arm = None;
+        match mem::replace(&mut sender.waiting, Waiting::Nothing) {
             Waiting::Offer(value) => {
                 self.count_unresponsive();
                 Some(value)
@@ -185,7 +186,7 @@ impl<T> State<T> {
                 self.release(receiver, wakes);
                 None
             }
-            Waiting::Reserve => None,
+            Waiting::Nothing | Waiting::Reserve => None,
         }
     }
 
@@ -218,9 +219,10 @@ impl<T> State<T> {
                 if attempt.waiter.is_none() || !attempt.may_enqueue {
                     return Outcome::Pending;
                 }
-                let sender = WaitingSender { waker: None, waiting: Waiting::Reserve, arm };
-                let ticket = self.senders.insert(sender);
-                self.senders.push_back(ticket, RESERVES);
+                self.is_plain = false;
+                let (ticket, sender) = self.senders.push_back(RESERVES);
+                (sender.waiting, sender.arm) = (Waiting::Reserve, arm);
+                wakes.unregister(ticket.index, &mut sender.waker); // The free entry may have kept it.
                 *at = Some(ticket);
                 self.pass_on(wakes);
                 ticket
@@ -233,8 +235,10 @@ impl<T> State<T> {
         if let Some(receiver) = granted {
             if self.is_reserved(receiver) {
                 *at = None;
-                let sender = self.senders.remove(ticket);
-                wakes.drop_later(sender.and_then(|sender| sender.waker));
+                if let Some(sender) = self.senders.remove(ticket) {
+                    (sender.waiting, sender.arm) = (Waiting::Nothing, None);
+                    wakes.unregister(ticket.index, &mut sender.waker);
+                }
                 return Outcome::Done(receiver);
             }
             // That receiver has gone: the next one, please.
@@ -247,7 +251,7 @@ impl<T> State<T> {
             return self.reserve(at, attempt, wakes);
         }
         let stored = self.senders.get(ticket).map(|sender| &mut sender.waker);
-        if stored.is_none_or(|stored| wakes.register(stored, attempt.waker)) {
+        if stored.is_none_or(|stored| wakes.register(stored)) {
             Outcome::Pending
         } else {
             Outcome::NeedsWaker

@@ -63,7 +63,7 @@ impl Bench {
     }
 
     fn wakes(&self) -> WakeList<'_> {
-        WakeList::new(&self.senders, &self.receivers, None)
+        WakeList::new(&self.senders, &self.receivers, None, None)
     }
 }
 
@@ -90,7 +90,7 @@ fn random_steps_keep_the_invariants() {
                     let permit = if what == 1 { permits.pop() } else { None };
                     let waiter = (below(4) > 0).then_some(kind);
                     match state.offer(&mut Some(next), permit, by(waiter), &mut wakes) {
-                        Outcome::Queued(ticket) => offers.push(ticket),
+                        Outcome::Queued(ticket, _) => offers.push(ticket),
                         Outcome::Done(()) => sent += 1,
                         _ => {}
                     }
@@ -163,7 +163,7 @@ fn queue(state: &mut State<u32>, kind: WaiterKind, wakes: &mut WakeList<'_>) -> 
 /// Queues an offer.
 fn offer(state: &mut State<u32>, value: u32, wakes: &mut WakeList<'_>) -> Ticket {
     match state.offer(&mut Some(value), None, by(Some(WaiterKind::Task)), wakes) {
-        Outcome::Queued(ticket) => ticket,
+        Outcome::Queued(ticket, _) => ticket,
         other => panic!("{other:?}"),
     }
 }
@@ -211,7 +211,8 @@ fn a_thread_behind_a_notified_task_is_prodded_and_given_the_older_offer() {
     queue(&mut state, WaiterKind::Task, &mut wakes);
     let mut thread = Some(queue(&mut state, WaiterKind::Thread, &mut wakes));
     // The thread parks.
-    let mut parking = WakeList::new(&bench.senders, &bench.receivers, Some(waker.clone()));
+    let mut parking =
+        WakeList::new(&bench.senders, &bench.receivers, Some(&waker), Some(waker.clone()));
     let attempt = Attempt { waker: Some(&waker), ..by(Some(WaiterKind::Thread)) };
     let outcome = state.receive(&mut thread, attempt, true, &mut parking);
     assert!(matches!(outcome, Outcome::Pending));
