@@ -171,6 +171,9 @@ impl<T, C: Deref<Target = Core<T>>> Step for TakeStep<C> {
             None => !core.receivers.keeps_wakers(),
         };
         let (mut state, fresh) = core.begin(attempt.waker, needs_clone);
+        if attempt.waiter.is_none() && at.is_none() && state.has_nothing() {
+            return Poll::Pending;
+        }
         let is_plain = attempt.waiter == Some(WaiterKind::Task) && state.is_plain_for(attempt);
         let offer = if is_plain { state.offer_plainly_for(*at) } else { None };
         if let Some(offer) = offer {

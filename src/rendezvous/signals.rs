@@ -68,7 +68,8 @@ impl Signals {
             return self.version(index);
         }
         let seen = Self::started(serial);
-        self.number(index).store(seen, Relaxed);
+        // Ordering: Release, since the number may tell the sender of an offer before that it was taken; see `is_taken`.
+        self.number(index).store(seen, Release);
         Version { index, seen }
     }
 
@@ -91,10 +92,12 @@ impl Signals {
 
     /// Whether this offer was surely taken.
     ///
-    /// Only the offer's taker writes that to the number of an entry, and the entry is its sender's until then.
+    /// The entry is its sender's until then, and nothing but the end of the channel changes its number meanwhile: once, by 2. Any other number
+    /// comes from the taker or, later still, from another party in this entry.
     #[inline]
     pub(super) fn is_taken(&self, version: Version) -> bool {
-        version.index < Self::EXACT && self.number(version.index).load(Acquire) == version.seen + 1
+        let is_other = |number: u16| number.wrapping_sub(version.seen) & !2 != 0;
+        version.index < Self::EXACT && is_other(self.number(version.index).load(Acquire))
     }
 
     /// Whether there may be something new.

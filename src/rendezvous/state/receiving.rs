@@ -25,6 +25,12 @@ impl<T> State<T> {
         }
     }
 
+    /// Whether a party that does not wait has nothing to receive.
+    #[inline]
+    pub(in crate::rendezvous) fn has_nothing(&self) -> bool {
+        self.senders.is_empty(OFFERS) && self.end.is_none()
+    }
+
     /// Attempts to receive a value.
     #[inline]
     pub(in crate::rendezvous) fn receive(
@@ -54,9 +60,6 @@ impl<T> State<T> {
     ) -> Outcome<T> {
         if let Some(why) = self.end {
             return Outcome::Closed(why);
-        }
-        if attempt.waiter.is_none() && self.senders.is_empty(OFFERS) {
-            return Outcome::Pending;
         }
         // A party that does not wait cannot come later, and takes any offer.
         if attempt.waiter.is_none() || self.is_offer_next() == Some(true) {
