@@ -115,3 +115,32 @@ impl Signals {
         }
     }
 }
+
+#[cfg(all(test, not(handover_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offer_is_taken_when_its_taker_or_a_later_party_has_written() {
+        let signals = Signals::new();
+        let version = signals.start(3, 10);
+        assert!(!signals.is_taken(version));
+        signals.notify(3); // the end of the channel
+        assert!(!signals.is_taken(version), "it was not taken before the end");
+        let version = signals.start(3, 11);
+        signals.set_taken(3, 11);
+        assert!(signals.is_taken(version));
+        let later = signals.start(3, 12);
+        assert!(signals.is_taken(version) && !signals.is_taken(later));
+        signals.notify(3);
+        assert!(signals.is_taken(version) && !signals.is_taken(later));
+    }
+
+    #[test]
+    fn behind_the_first_entries_nothing_is_sure() {
+        let signals = Signals::new();
+        let version = signals.start(Signals::EXACT, 1);
+        signals.set_taken(Signals::EXACT, 1);
+        assert!(signals.has_changed(version) && !signals.is_taken(version));
+    }
+}

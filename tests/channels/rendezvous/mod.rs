@@ -11,6 +11,7 @@ mod history;
 mod idle;
 mod kept;
 mod kept_receives;
+mod kept_wakers;
 mod matrix;
 mod model;
 mod order;
