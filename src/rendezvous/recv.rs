@@ -85,8 +85,8 @@ impl<T, C: Deref<Target = Core<T>>> TakeStep<C> {
     }
 }
 
-/// The parts of a step on the long way.
-struct Entry<'s, T> {
+/// A receive on the long way: the parts of its step.
+struct Receiving<'s, T> {
     core: &'s Core<T>,
     at: &'s mut Option<Ticket>,
     version: &'s mut Option<Version>,
@@ -94,7 +94,7 @@ struct Entry<'s, T> {
     recheck_at: &'s mut Option<Instant>,
 }
 
-impl<T> Entry<'_, T> {
+impl<T> Receiving<'_, T> {
     #[inline(never)]
     fn step(
         mut self,
@@ -193,10 +193,10 @@ impl<T, C: Deref<Target = Core<T>>> Step for TakeStep<C> {
             if has_waker {
                 return Poll::Pending;
             }
-            let entry = Entry { core, at, version, is_registered, recheck_at };
-            return entry.register(attempt);
+            let receiving = Receiving { core, at, version, is_registered, recheck_at };
+            return receiving.register(attempt);
         }
-        Entry { core, at, version, is_registered, recheck_at }.step(state, fresh, attempt)
+        Receiving { core, at, version, is_registered, recheck_at }.step(state, fresh, attempt)
     }
 
     fn expire(&mut self, why: Why) -> Self::Output {
