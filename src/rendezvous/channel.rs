@@ -154,30 +154,20 @@ impl<T> Core<T> {
         WakeOne::new(&self.senders, &self.receivers, waker, fresh)
     }
 
-    /// Ends an attempt that went the straight way.
+    /// A party that went the straight way has begun to wait: unlocks, and wakes.
     #[inline(always)]
-    pub(super) fn finish_plainly<const IS_QUIET: bool>(
-        state: MutexGuard<'_, State<T>>,
-        wakes: WakeOne<'_>,
-        begins_to_wait: bool,
-    ) {
-        if state.is_unsettled(begins_to_wait) {
-            Self::settle::<IS_QUIET>(state, WakeList::from(wakes), begins_to_wait);
+    pub(super) fn begin_to_wait(state: MutexGuard<'_, State<T>>, wakes: WakeOne<'_>) {
+        if state.leaves_offers() {
+            Self::settle(state, WakeList::from(wakes));
         } else {
             drop(state);
-            wakes.run::<IS_QUIET>();
+            wakes.run::<true>();
         }
     }
 
     #[cold]
-    fn settle<const IS_QUIET: bool>(
-        state: MutexGuard<'_, State<T>>,
-        wakes: WakeList<'_>,
-        begins_to_wait: bool,
-    ) {
-        Self::run_locked::<_, IS_QUIET>(state, wakes, |state, wakes| {
-            state.settle(begins_to_wait, wakes);
-        });
+    fn settle(state: MutexGuard<'_, State<T>>, wakes: WakeList<'_>) {
+        Self::run_locked::<_, true>(state, wakes, |state, wakes| state.settle(wakes));
     }
 
     /// Changes or reads the state where no party need be woken.

@@ -179,7 +179,8 @@ impl<T, C: Deref<Target = Core<T>>> Step for TakeStep<C> {
         if let Some(offer) = offer {
             let mut wakes = core.wake_one(attempt.waker, fresh);
             let value = state.take_plainly(offer, at.take(), &mut wakes);
-            Core::finish_plainly::<true>(state, wakes, false);
+            drop(state);
+            wakes.run::<true>();
             *is_registered = false;
             return value.map_or(Poll::Pending, |value| Poll::Ready(Ok(value)));
         }
@@ -189,7 +190,7 @@ impl<T, C: Deref<Target = Core<T>>> Step for TakeStep<C> {
             *at = Some(ticket);
             *version = Some(core.receivers.version(ticket.index));
             *is_registered = has_waker && attempt.waker.is_some();
-            Core::finish_plainly::<true>(state, wakes, true);
+            Core::begin_to_wait(state, wakes);
             if has_waker {
                 return Poll::Pending;
             }

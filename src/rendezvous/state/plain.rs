@@ -35,10 +35,9 @@ impl<T> State<T> {
         let (ticket, sender) = self.senders.push_back(OFFERS);
         sender.waiting = Waiting::Offer(value);
         let is_registered = wakes.register_sender(&mut sender.waker);
-        if self.senders.len(OFFERS) > self.awaited() {
-            if let Some(first) = self.receivers.first(TASKS) {
-                self.notify(first, wakes);
-            }
+        // The tasks that were notified, and are responsive, are no more than the offers before: none of them comes for this one.
+        if let Some(first) = self.receivers.first(TASKS) {
+            self.notify(first, wakes);
         }
         (ticket, is_registered)
     }
@@ -64,6 +63,9 @@ impl<T> State<T> {
             self.leave_plainly(ticket, wakes);
         }
         self.count_unresponsive();
+        // No offer is without a receiver now if none was before: a notified receiver that took one is notified no more, and if the taker was another one, a
+        // notified one counts as unresponsive.
+        debug_assert!(self.receivers.is_empty(TASKS) || self.senders.len(OFFERS) <= self.awaited());
         value
     }
 
@@ -89,23 +91,16 @@ impl<T> State<T> {
         (ticket, wakes.register_receiver(&mut receiver.waker))
     }
 
-    /// Whether parties may meet that an attempt on the straight way has not looked for.
+    /// Whether offers stand that are left to tasks that were notified. A party that begins to wait passes one of them on (`settle`).
     #[inline(always)]
-    pub(in crate::rendezvous) fn is_unsettled(&self, begins_to_wait: bool) -> bool {
-        let offers = self.senders.len(OFFERS);
-        if begins_to_wait {
-            offers > 0
-        } else {
-            offers > self.awaited() && !self.receivers.is_empty(TASKS)
-        }
+    pub(in crate::rendezvous) fn leaves_offers(&self) -> bool {
+        !self.senders.is_empty(OFFERS)
     }
 
-    /// Looks for parties that may meet.
+    /// What a party that begins to wait has left to do.
     #[cold]
-    pub(in crate::rendezvous) fn settle(&mut self, begins_to_wait: bool, wakes: &mut WakeList<'_>) {
+    pub(in crate::rendezvous) fn settle(&mut self, wakes: &mut WakeList<'_>) {
         self.pair(wakes);
-        if begins_to_wait {
-            self.pass_on(wakes);
-        }
+        self.pass_on(wakes);
     }
 }

@@ -410,8 +410,8 @@ impl Twin {
         };
         self.went_straight += 1;
         let mut wakes = WakeList::from(one);
-        if state.is_unsettled(begins_to_wait) {
-            state.settle(begins_to_wait, &mut wakes);
+        if begins_to_wait && state.leaves_offers() {
+            state.settle(&mut wakes);
         }
         wakes.run();
         outcome
