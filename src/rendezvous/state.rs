@@ -34,6 +34,8 @@
 //! While every receiver with an entry is a plain task and every sender with one has a plain offer (`is_plain`: no thread receives, and no `select`, permit
 //! or reserve takes part), an attempt has little to look for (`plain`). It changes the state as the long way would, with fewer looks. The first entry of another kind ends that, until no party waits any more.
 //!
+//! `walk` has both tables as data, and tries them on every state that two senders and two receivers reach.
+//!
 //! # Which receiver gets an offer
 //!
 //! The first offer goes to the first idle receiver: a thread gets the value at once, a task is notified
@@ -63,6 +65,8 @@ mod receiving;
 mod sending;
 #[cfg(all(test, not(handover_loom)))]
 mod tests;
+#[cfg(all(test, not(handover_loom)))]
+mod walk;
 
 // The lists of senders and of receivers.
 const OFFERS: u8 = 0;
@@ -496,6 +500,7 @@ impl<T> State<T> {
                 self.notify(ticket, wakes);
             } else if let Some(value) = self.take_first(select_id, wakes) {
                 self.deliver(ticket, value, wakes);
+                self.count_unresponsive(); // Offers may have been passed over.
             }
         }
         self.prod_thread(wakes);

@@ -9,7 +9,7 @@ use crate::rendezvous::signals::Signals;
 use crate::rendezvous::wakes::WakeOne;
 
 impl<T> State<T> {
-    fn assert_consistent(&mut self) {
+    pub(super) fn assert_consistent(&mut self) {
         let mut counts = [0_u32; 4];
         for (_, receiver) in self.receivers.all() {
             let is_task = receiver.kind == WaiterKind::Task;
@@ -52,22 +52,22 @@ impl<T> State<T> {
     }
 }
 
-fn by(waiter: Option<WaiterKind>) -> Attempt<'static> {
+pub(super) fn by(waiter: Option<WaiterKind>) -> Attempt<'static> {
     Attempt { waiter, ..Attempt::ONCE }
 }
 
 /// A state with its signals.
-struct Bench {
-    senders: Signals,
-    receivers: Signals,
+pub(super) struct Bench {
+    pub(super) senders: Signals,
+    pub(super) receivers: Signals,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { senders: Signals::new(), receivers: Signals::new() }
     }
 
-    fn wakes(&self) -> WakeList<'_> {
+    pub(super) fn wakes(&self) -> WakeList<'_> {
         WakeList::new(&self.senders, &self.receivers, None, None)
     }
 }
