@@ -395,6 +395,7 @@ impl Walk {
 
 /// Every state that two senders and two receivers reach; every step of each.
 #[test]
+#[allow(clippy::print_stdout)] // how much it has seen
 fn the_tables_are_true() {
     let mut seen = HashSet::from([Walk::new().key()]);
     let mut queue = VecDeque::from([Vec::new()]);
