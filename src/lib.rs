@@ -85,6 +85,7 @@ mod lockstep;
 pub mod op;
 mod operation;
 mod panics;
+mod point;
 mod produce;
 mod queue;
 mod rendezvous;
