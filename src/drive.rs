@@ -11,9 +11,14 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::error::Why;
+#[cfg(feature = "model")]
+use crate::point;
 use crate::point::Origin;
 use crate::step::{Attempt, PutMode, Step, Waiter};
 use crate::wait::{WaiterKind, is_past, with_parker};
+
+#[cfg(feature = "model")]
+mod modelled;
 
 /// Spins if that has lately paid. Tells whether an attempt may now find something else.
 #[inline]
@@ -26,8 +31,12 @@ fn spin(step: &mut impl Step, kind: WaiterKind) -> bool {
 }
 
 /// Never blocks: the step is done at once or expires.
-#[allow(unused_variables, reason = "the origin is for reports")]
+#[cfg_attr(not(feature = "model"), allow(unused_variables))]
 pub(crate) fn now<S: Step>(step: &mut S, origin: Origin) -> S::Output {
+    #[cfg(feature = "model")]
+    if point::is_live() {
+        return modelled::now(step, origin);
+    }
     attempt_or_expire(step, Why::NotReady)
 }
 
@@ -41,8 +50,12 @@ fn attempt_or_expire<S: Step>(step: &mut S, why: Why) -> S::Output {
 
 /// Blocks this thread until the step is done, or until `deadline` if there is one.
 #[inline]
-#[allow(unused_variables, reason = "the origin is for reports")]
+#[cfg_attr(not(feature = "model"), allow(unused_variables))]
 pub(crate) fn block<S: Step>(step: &mut S, deadline: Option<Instant>, origin: Origin) -> S::Output {
+    #[cfg(feature = "model")]
+    if point::is_live() {
+        return modelled::block(step, deadline, origin);
+    }
     block_here(step, deadline)
 }
 
@@ -85,7 +98,7 @@ fn park<S: Step>(step: &mut S, deadline: Option<Instant>, put_mode: PutMode) -> 
         let start = Instant::now();
         let recheck =
             step.waiter().recheck_at().filter(|at| deadline.is_none_or(|deadline| *at < deadline));
-        let is_woken = parker.park(recheck.or(deadline));
+        let is_woken = parker.park_or_recheck(deadline, recheck);
         let waiter = step.waiter();
         let mut spin = waiter.spin();
         spin.parked_since(start);
@@ -104,8 +117,12 @@ fn time_out<S: Step>(step: &mut S) -> S::Output {
 
 /// The last look of a task that has polled the step before.
 #[cold]
-#[allow(unused_variables, reason = "the origin is for reports")]
+#[cfg_attr(not(feature = "model"), allow(unused_variables))]
 pub(crate) fn time_out_in_poll<S: Step>(step: &mut S, origin: Origin) -> S::Output {
+    #[cfg(feature = "model")]
+    if point::is_live() {
+        return modelled::time_out_in_poll(step, origin);
+    }
     time_out(step)
 }
 
@@ -114,12 +131,16 @@ const MOST_ROUNDS: u32 = 256;
 
 /// Polls the step for a task.
 #[inline]
-#[allow(unused_variables, reason = "the origin is for reports")]
+#[cfg_attr(not(feature = "model"), allow(unused_variables))]
 pub(crate) fn poll<S: Step>(
     step: &mut S,
     context: &mut Context<'_>,
     origin: Origin,
 ) -> Poll<S::Output> {
+    #[cfg(feature = "model")]
+    if point::is_live() {
+        return modelled::poll(step, context, origin);
+    }
     poll_here(step, context)
 }
 

@@ -10,6 +10,8 @@
 
 #[cfg(any(feature = "model", feature = "diagnose"))]
 use std::panic::Location;
+#[cfg(feature = "model")]
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Instant;
 
 use crate::error::Why;
@@ -42,7 +44,6 @@ impl Origin {
 }
 
 #[cfg(any(feature = "model", feature = "diagnose"))]
-#[allow(dead_code, reason = "reports tell it")]
 impl Origin {
     /// The method, as in `Sender::send`.
     pub(crate) const fn name(self) -> &'static str {
@@ -125,38 +126,85 @@ pub trait Reason {
     fn reason(&self) -> Why;
 }
 
-/// Whether a thread may be a party of a model.
+/// How many models are under way in this process.
+#[cfg(feature = "model")]
+pub(crate) static LIVE: AtomicU32 = AtomicU32::new(0);
+
+/// Whether a model is under way in this process: then a thread may be one of its parties.
 #[inline(always)]
-pub(crate) const fn is_live() -> bool {
-    false
+pub(crate) fn is_live() -> bool {
+    #[cfg(feature = "model")]
+    {
+        // Ordering: Relaxed, since a party of a model was started by that model.
+        LIVE.load(Relaxed) != 0
+    }
+    #[cfg(not(feature = "model"))]
+    {
+        false
+    }
 }
 
-/// The time.
+/// The time: in a party of a model, the model's.
 #[inline]
 pub(crate) fn now() -> Instant {
+    #[cfg(feature = "model")]
+    if is_live() {
+        if let Some(now) = crate::model::now_of_party() {
+            return now;
+        }
+    }
     Instant::now()
 }
 
 /// A channel was made. `kind` is the function that made it.
 #[inline(always)]
 #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
-pub(crate) const fn made(_channel: ChannelId, _kind: &'static str) {}
+#[cfg_attr(not(feature = "model"), allow(unused_variables))]
+pub(crate) fn made(channel: ChannelId, kind: &'static str) {
+    #[cfg(feature = "model")]
+    if is_live() {
+        crate::model::made(channel, kind, Location::caller());
+    }
+}
 
-/// Something that other parties can see, and that does not wait.
+/// Something that other parties can see, and that does not wait: a model may let them act before it.
 #[inline(always)]
 #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
-pub(crate) fn act(_name: Name, _channel: impl FnOnce() -> ChannelId) {}
+#[cfg_attr(not(feature = "model"), allow(unused_variables))]
+pub(crate) fn act(name: Name, channel: impl FnOnce() -> ChannelId) {
+    #[cfg(feature = "model")]
+    if is_live() {
+        crate::model::act(Origin::of(name), channel(), None);
+    }
+}
 
 /// An end is about to leave its channel.
 #[inline(always)]
-pub(crate) fn leave(_name: Name, _channel: impl FnOnce() -> ChannelId, _why: Why) {}
+#[cfg_attr(not(feature = "model"), allow(unused_variables))]
+pub(crate) fn leave(name: Name, channel: impl FnOnce() -> ChannelId, why: Why) {
+    #[cfg(feature = "model")]
+    if is_live() {
+        crate::model::act(Origin::of(name), channel(), Some(why));
+    }
+}
 
 /// An operation is dropped before it was done.
 #[inline(always)]
-pub(crate) fn withdraw(_origin: Origin, _channel: impl FnOnce() -> ChannelId) {}
+#[cfg_attr(not(feature = "model"), allow(unused_variables))]
+pub(crate) fn withdraw(origin: Origin, channel: impl FnOnce() -> ChannelId) {
+    #[cfg(feature = "model")]
+    if is_live() {
+        crate::model::withdraw(origin, channel());
+    }
+}
 
-/// Which one of `n` arms is attempted next, if that is not left to chance.
+/// Which one of `n` arms a model attempts next. `None`: this thread is in no model.
 #[inline(always)]
-pub(crate) const fn pick(_n: usize) -> Option<usize> {
+#[cfg_attr(not(feature = "model"), allow(unused_variables))]
+pub(crate) fn pick(n: usize) -> Option<usize> {
+    #[cfg(feature = "model")]
+    if is_live() {
+        return crate::model::pick(n);
+    }
     None
 }
