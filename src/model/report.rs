@@ -201,6 +201,9 @@ fn row(state: &State, party: &Party, rows: &mut Vec<[String; 5]>, channels: &mut
             (state.text_of_doing(doing), place(doing.at))
         })
         .collect();
+    if lines.len() > 1 && party.doing[0].name == Name::Method("block_on") {
+        lines.remove(0);
+    }
     // The others of a task are shown after the one that it began last.
     lines.reverse();
     if !is_waiting {

@@ -244,8 +244,16 @@ impl State {
         self.trace.push(Event { step, party, what, at, channel });
     }
 
-    pub(super) fn is_ended(&self, party: usize) -> bool {
-        self.parties[party].status == Status::Ended
+    /// The channel on which the party does something just now.
+    fn channel_of(&self, party: usize) -> u32 {
+        match self.parties[party].doing.last().map(|doing| &doing.targets[..]) {
+            Some(&[(_, channel)]) => channel,
+            Some([_, ..]) => 0,
+            _ => {
+                let mut events = self.trace.iter().rev();
+                events.find(|event| event.party == party).map_or(0, |event| event.channel)
+            }
+        }
     }
 
     fn live(&self) -> usize {
@@ -658,9 +666,7 @@ impl Seat {
                 state.parties[self.party].status = Status::Ready;
                 match by {
                     Some(by) => {
-                        let channel = state.parties[by].doing.last();
-                        let channel = channel.and_then(|doing| doing.targets.first());
-                        let channel = channel.map_or(0, |&(_, channel)| channel);
+                        let channel = state.channel_of(by);
                         state.push(by, What::Wakes(self.party), None, channel);
                     }
                     None => {

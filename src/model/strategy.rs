@@ -7,7 +7,7 @@
 //! | `Zero`    | without a block of departures; the blocks become smaller                                          |
 //! | `Remove`  | with the departures from one on a choice earlier                                                  |
 //! | `Lower`   | a departure to an option with a lower number                                                      |
-//! | `Confirm` | the shortest that failed, once more, so that the last failure which proptest saw is that          |
+//! | `Done`    | the simplest that failed, once more, so that the last failure which proptest saw is that          |
 //!
 //! What a run chose may be no simpler than what it was told to choose. So only a schedule whose measure is strictly smaller is accepted, and shrinking ends.
 
@@ -84,7 +84,6 @@ enum Pass {
     Lower {
         from: usize,
     },
-    Confirm,
     Done,
 }
 
@@ -124,8 +123,7 @@ impl ScheduleTree {
             match self.pass {
                 Pass::Pin => self.pass = Pass::Search { departures: 0 },
                 Pass::Search { departures } if departures >= places.len() => {
-                    self.pass = Pass::Confirm;
-                    return Some(Plan::Given(places.clone()));
+                    return self.last();
                 }
                 Pass::Search { departures } if departures > 2 => {
                     self.pass = Pass::Zero { size: places.len(), from: 0 };
@@ -160,10 +158,7 @@ impl ScheduleTree {
                     }
                 },
                 Pass::Lower { from } => match places.get(from) {
-                    None => {
-                        self.pass = Pass::Confirm;
-                        return Some(Plan::Given(places.clone()));
-                    }
+                    None => return self.last(),
                     Some((_, 1)) => self.pass = Pass::Lower { from: from + 1 },
                     Some(_) => {
                         let mut lower = places.clone();
@@ -171,22 +166,33 @@ impl ScheduleTree {
                         return Some(Plan::Given(lower));
                     }
                 },
-                Pass::Confirm | Pass::Done => {
-                    self.pass = Pass::Done;
-                    return None;
-                }
+                Pass::Done => return None,
             }
         }
     }
 
+    /// The simplest run that failed, once more and for the last time.
+    fn last(&mut self) -> Option<Plan> {
+        self.pass = Pass::Done;
+        self.best.as_ref().map(|best| Plan::Given(best.departures.clone()))
+    }
+
+    fn confirm(&mut self) -> bool {
+        let plan = self.last();
+        self.now = plan.map_or_else(Schedule::default, Schedule::new);
+        true
+    }
+
     /// What was tried last is no simpler run that fails.
     fn skip(&mut self) {
-        match &mut self.pass {
-            Pass::Search { departures } => *departures += 1,
-            Pass::Zero { size, from } => *from += *size,
-            Pass::Remove { from } | Pass::Lower { from } => *from += 1,
-            Pass::Pin | Pass::Confirm | Pass::Done => {}
-        }
+        self.pass = match self.pass {
+            Pass::Pin => Pass::Search { departures: 0 },
+            Pass::Search { departures } => Pass::Search { departures: departures + 1 },
+            Pass::Zero { size, from } => Pass::Zero { size, from: from + size },
+            Pass::Remove { from } => Pass::Remove { from: from + 1 },
+            Pass::Lower { from } => Pass::Lower { from: from + 1 },
+            Pass::Done => Pass::Done,
+        };
     }
 
     fn try_next(&mut self) -> bool {
@@ -214,21 +220,18 @@ impl ValueTree for ScheduleTree {
             found.map(|Found { departures, choices, kind }| Best { departures, choices, kind });
         match (found, &self.best) {
             (Some(found), None) => {
+                self.now = Schedule::new(Plan::Given(found.departures.clone()));
                 self.best = Some(found);
-                self.pass = Pass::Search { departures: 0 };
-                self.now = Schedule::new(Plan::Given(
-                    self.best.iter().flat_map(|best| best.departures.clone()).collect(),
-                ));
-                return true; // Pinned.
+                self.pass = Pass::Pin;
+                return true;
             }
             (Some(found), Some(best)) => {
                 let is_same = found.kind == best.kind;
                 if is_same && found.measure() < best.measure() {
-                    let is_search = matches!(self.pass, Pass::Search { .. });
+                    let is_shortest = matches!(self.pass, Pass::Search { .. });
                     self.best = Some(found);
-                    if is_search {
-                        self.pass = Pass::Confirm;
-                        return self.try_next();
+                    if is_shortest {
+                        return self.confirm();
                     }
                 } else {
                     self.skip();

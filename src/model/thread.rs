@@ -396,6 +396,7 @@ impl Builder {
 ///
 /// It can be copied into the threads, which may start others.
 #[derive(Clone, Copy, Debug)]
+#[allow(explicit_outlives_requirements, reason = "as std's")]
 pub struct Scope<'scope, 'env: 'scope> {
     pub(super) inner: &'scope thread::Scope<'scope, 'env>,
 }

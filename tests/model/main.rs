@@ -1,5 +1,8 @@
 //! Programs of users, explored by `handover::model`.
 #![allow(missing_docs)]
 
+mod counts;
 mod faults;
+mod pitfalls;
 mod programs;
+mod support;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use handover::model::{self, Token, thread};
-use handover::{Sel2, duplex, rendezvous, select, simplex, stream};
+use handover::{Sel2, Server, rendezvous, select, simplex};
 
 /// A pool of workers, whose feeder takes results only now and then, and believes that one comes within 5 ms.
 ///
@@ -143,31 +143,47 @@ pub(crate) fn philosophers(is_mended: bool) {
 
 /// Questions to a slow server, each with a time limit.
 ///
-/// Faulty: a question that timed out was taken, its answer is still owed, and comes as the answer to the next one.
+/// Faulty: a question that timed out is still answered, and its answer is taken for the answer to the next one. Mended: each question brings an end for its answer.
 pub(crate) fn late_answers(is_mended: bool) {
-    let (mut server, mut client) = duplex::<u32, u32>();
+    if is_mended {
+        return answers_by_reply_ends();
+    }
+    let (questions_tx, questions) = rendezvous::<u32>();
+    let (answers, answers_rx) = rendezvous::<u32>();
     let clerk = thread::Builder::new().name("clerk".to_string()).spawn(move || {
-        let Ok(mut question) = server.demand().wait() else { return };
-        while let Ok(next) = server.exchange(question * 10).wait() {
-            question = next;
+        // Each question has a thread of its own, so that a slow one stops no other.
+        for question in questions {
+            let answers = answers.clone();
+            thread::spawn(move || _ = answers.send(question * 10).wait());
+        }
+    });
+    for question in 1..=2 {
+        questions_tx.send(question).wait().unwrap();
+        if let Ok(answer) = answers_rx.recv().wait_timeout(Duration::from_millis(1)) {
+            assert_eq!(answer, question * 10, "the answer to another question");
+        }
+    }
+    drop((questions_tx, answers_rx));
+    clerk.unwrap().join().unwrap();
+}
+
+fn answers_by_reply_ends() {
+    let (questions_tx, questions) = rendezvous::<(u32, Server<u32>)>();
+    let clerk = thread::Builder::new().name("clerk".to_string()).spawn(move || {
+        for (question, reply) in questions {
+            _ = reply.finish_with(question * 10);
         }
     });
     for question in 1..=3 {
-        match client.exchange(question).wait_timeout(Duration::from_millis(1)) {
-            Ok(answer) => assert_eq!(answer, question * 10, "the answer to another question"),
-            Err(error) if error.unsent().is_some() => {} // It was not taken: nothing is owed.
-            Err(_) if is_mended => {
-                assert_eq!(client.owed().wait(), Ok(question * 10));
-            }
-            Err(_) => {
-                // Takes what is owed only if it is there at once.
-                if let Ok(answer) = client.owed().now() {
-                    assert_eq!(answer, question * 10);
-                }
+        let (reply, mut answer) = simplex();
+        let asked = questions_tx.send((question, reply));
+        if asked.wait_timeout(Duration::from_millis(1)).is_ok() {
+            if let Ok(answer) = answer.recv().wait_timeout(Duration::from_millis(1)) {
+                assert_eq!(answer, question * 10);
             }
         }
     }
-    client.close();
+    drop(questions_tx);
     clerk.unwrap().join().unwrap();
 }
 
@@ -201,44 +217,31 @@ pub(crate) fn shutdown(items: u32, is_mended: bool) {
     consumer.unwrap().join().unwrap();
 }
 
-/// A pipeline: a source that is asked one item at a time, and a stage between.
+/// A consumer that may be stopped, and then waits for its producer.
 ///
-/// Faulty: the stage asks its source only after it was asked itself, but waits to be asked again before it hands over what it has.
+/// Faulty: the producer waits for a demand, and nobody makes one any more. Mended: the consumer closes its end first.
 pub(crate) fn demands(is_mended: bool) {
-    let (mut source, upstream) = simplex::<u32>();
-    let (mut stage, mut downstream) = stream::<u32>();
-    let source = thread::Builder::new().name("source".to_string()).spawn(move || {
-        for item in 0..4 {
-            if source.send(item).wait().is_err() {
+    let (mut server, mut client) = simplex();
+    let (stop_tx, stop_rx) = rendezvous::<()>();
+    let producer = thread::Builder::new().name("producer".to_string()).spawn(move || {
+        for n in 0..3 {
+            if server.send(n).wait().is_err() {
                 return;
             }
         }
-        source.finish();
+        server.finish();
     });
-    let stage = thread::Builder::new().name("stage".to_string()).spawn(move || {
-        for item in upstream {
-            if stage.send(item).wait().is_err() {
-                return;
-            }
-            if is_mended {
-                _ = stage.flush().wait(); // Whoever waits for a whole batch gets what there is.
-            }
-        }
-        _ = stage.finish();
+    let stopper = thread::Builder::new().name("stopper".to_string()).spawn(move || {
+        _ = stop_tx.send(()).wait();
     });
-    // The consumer believes that it must see two items before it lets the source go on.
-    let mut got = Vec::new();
-    let mut wanted = 2;
-    loop {
-        let amount = if is_mended { downstream.read_some(wanted) } else { downstream.read(wanted) };
-        match amount.wait() {
-            Ok(items) if items.is_empty() => break,
-            Ok(items) => got.extend(items),
-            Err(_) => break,
-        }
-        wanted = 3;
+    while let Sel2::A(Ok(_)) = select((client.recv(), stop_rx.recv())).wait() {}
+    drop(stop_rx);
+    if is_mended {
+        client.close();
+        producer.unwrap().join().unwrap();
+    } else {
+        producer.unwrap().join().unwrap();
+        client.close();
     }
-    assert_eq!(got, [0, 1, 2, 3]);
-    source.unwrap().join().unwrap();
-    stage.unwrap().join().unwrap();
+    stopper.unwrap().join().unwrap();
 }

@@ -3,9 +3,9 @@
 use std::thread::Scope;
 
 #[cfg(feature = "model")]
-pub use crate::model::thread::{JoinHandle, ScopedJoinHandle, spawn};
+pub(super) use crate::model::thread::{JoinHandle, ScopedJoinHandle, spawn};
 #[cfg(not(feature = "model"))]
-pub use std::thread::{JoinHandle, ScopedJoinHandle, spawn};
+pub(super) use std::thread::{JoinHandle, ScopedJoinHandle, spawn};
 
 /// A scope that threads can be started in: `&`[`std::thread::Scope`], or `&model::thread::Scope`.
 ///
