@@ -468,8 +468,8 @@ impl Registered {
             f()
         }));
         let result = result.map_err(|payload| party_ended(&seat, payload));
-        sit(was);
         seat.leave();
+        sit(was);
         match result {
             Ok(result) => result,
             Err(payload) => panic::resume_unwind(payload),

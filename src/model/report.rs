@@ -129,13 +129,14 @@ fn headline(state: &State, kind: FailureKind, verdict: &Verdict, text: &mut Stri
         }
         _ => {
             let current = &state.parties[state.current];
-            let last = match current.doing.last() {
-                Some(doing) => format!(
-                    "its last operation was {} at {}",
-                    state.text_of_doing(doing),
-                    place(doing.at)
+            let mut events = state.trace.iter().rev().filter(|event| event.party == state.current);
+            let last = match events.find(|event| event.at.is_some()) {
+                Some(event) => format!(
+                    "the last it did was `{}`{}",
+                    text_of_event(state, event).trim(),
+                    event.at.map_or(String::new(), |at| format!(" at {}", place(at)))
                 ),
-                None => "it has begun no operation".to_string(),
+                None => "it has done nothing yet".to_string(),
             };
             write!(
                 text,

@@ -118,6 +118,8 @@ pub(super) struct Party {
 #[derive(Debug, Default)]
 pub(super) struct Turn {
     is_given: AtomicBool,
+    /// The party that ended last leaves it to this one to choose who goes on.
+    must_choose: AtomicBool,
     thread: OnceLock<Thread>,
 }
 
@@ -553,6 +555,13 @@ impl Seat {
     /// Waits until it is this party's turn, or the run has failed.
     pub(super) fn wait_turn(&self) {
         while !self.turn.is_given.swap(false, Acquire) && !self.run.is_ending() {
+            if self.turn.must_choose.swap(false, Acquire) {
+                let state = self.run.state();
+                if self.hand_over(state, Pass::Stops) {
+                    return;
+                }
+                continue;
+            }
             thread::park();
         }
     }
@@ -709,10 +718,16 @@ impl Seat {
             ours.into_iter().for_each(|(_, waker)| waker.wake());
             state = self.run.state();
         }
-        if !self.run.is_ending() {
-            self.hand_over(state, Pass::Stops);
-        } else {
+        if self.run.is_ending() {
             drop(state);
+        } else if kind == PartyKind::Foreign {
+            // This thread may be awaited as the next party's, so it must not wait itself.
+            let main = Arc::clone(&state.parties[0].turn);
+            drop(state);
+            main.must_choose.store(true, Release);
+            main.unpark();
+        } else {
+            self.hand_over(state, Pass::Stops);
         }
         self.run.changed.notify_all();
     }

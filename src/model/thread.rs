@@ -245,9 +245,9 @@ pub(super) fn run_party<T>(
     let result = result.map_err(|payload| party_ended(seat, payload));
     packet.finish(result);
     drop(packet); // The result of a thread that nobody joins is dropped while this is still a party.
-    sit(was);
     before_end();
     seat.leave();
+    sit(was);
 }
 
 /// Starts a thread: as [`std::thread::spawn`].
@@ -429,6 +429,14 @@ where
         let Some(seat) = here() else { return f(&Scope { inner }) };
         let result = catch_unwind(AssertUnwindSafe(|| f(&Scope { inner })));
         let id = address(inner);
+        let result = result.map_err(|payload| {
+            // Its threads may wait for ever, and the panic must not be hidden behind that.
+            if seat.is_scope_busy(id, Waker::noop()) {
+                party_ended(&seat, payload)
+            } else {
+                payload
+            }
+        });
         wait_for_scope(&seat, id, at);
         let has_panicked = seat.end_scope(id);
         match result {

@@ -3,6 +3,8 @@
 
 mod counts;
 mod faults;
+mod kinds;
 mod pitfalls;
 mod programs;
+mod shrinking;
 mod support;

@@ -97,7 +97,8 @@ fn with_join_a_panic_is_what_join_gives() {
         assert_eq!(failure.kind(), FailureKind::Panic);
         let scoped =
             model.check(&plain(), || thread::scope(|scope| _ = scope.spawn(|| panic!("unjoined"))));
-        assert!(scoped.unwrap_err().report().contains("a scoped thread panicked"));
+        let report = scoped.unwrap_err().report().to_string();
+        assert!(report.contains("a scoped thread panicked"), "{report}");
         let joined = model.check(&plain(), || {
             thread::scope(|scope| scope.spawn(|| panic!("joined")).join().is_err())
         });
@@ -246,7 +247,7 @@ fn a_mutex_held_across_an_operation_is_stuck_and_freed() {
     let report = failure.report();
     assert!(
         report.contains(
-            "main has the turn and does not come to a point of choice; its last operation was"
+            "main has the turn and does not come to a point of choice; the last it did was `Sender::send #1` at tests/model/pitfalls.rs:"
         ),
         "{report}"
     );
