@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::drive;
 use crate::point::{self, Name, Origin};
-use crate::step::{ReclaimStep, Step, Waiter};
+#[cfg(feature = "model")]
+use crate::step::Waiter as _;
+use crate::step::{ReclaimStep, Step};
 
 /// An operation that is not done yet: await it, or say how to block. See [`op`](crate::op).
 #[must_use = "an operation does nothing until it is awaited (`.await`), waited for (`.wait()`) or tried (`.now()`)"]
@@ -141,6 +143,15 @@ impl<S: Step> Op<S> {
         output
     }
 
+    /// In a model other parties may act before an operation that is not done is withdrawn.
+    #[cfg(feature = "model")]
+    #[cold]
+    #[inline(never)]
+    fn withdraw_in_model(&mut self) {
+        point::withdraw(self.origin, self.step.waiter().channel());
+        self.step.withdraw();
+    }
+
     #[inline]
     pub(crate) fn assert_unfinished(&self) {
         assert!(
@@ -178,7 +189,10 @@ impl<S: ReclaimStep> Op<S> {
         if self.is_done {
             return None;
         }
-        point::withdraw(self.origin, || self.step.waiter().channel());
+        #[cfg(feature = "model")]
+        if point::is_live() {
+            point::withdraw(self.origin, self.step.waiter().channel());
+        }
         let value = self.step.reclaim();
         self.is_done = true;
         value
@@ -268,7 +282,10 @@ impl<S: Step> Unpin for Op<S> {}
 impl<S: Step> Drop for Op<S> {
     fn drop(&mut self) {
         if !self.is_done {
-            point::withdraw(self.origin, || self.step.waiter().channel());
+            #[cfg(feature = "model")]
+            if point::is_live() {
+                return self.withdraw_in_model();
+            }
             self.step.withdraw();
         }
     }

@@ -4,7 +4,7 @@
 //! |---------------------|--------------------------------------|-----------------------|
 //! | `Origin`            | in each operation, and each sequence | has no size           |
 //! | `ChannelId`         | nowhere: it is an address            | has no size           |
-//! | `is_live`           | one flag of the process              | always `false`        |
+//! | `is_live`           | one flag of the process              | is not there          |
 //!
 //! An operation tests the flag once, when it begins; what a model does then is in a cold copy behind that (`drive::modelled`).
 
@@ -44,6 +44,7 @@ impl Origin {
 }
 
 #[cfg(any(feature = "model", feature = "diagnose"))]
+#[allow(dead_code, reason = "reports tell it")]
 impl Origin {
     /// The method, as in `Sender::send`.
     pub(crate) const fn name(self) -> &'static str {
@@ -131,17 +132,11 @@ pub trait Reason {
 pub(crate) static LIVE: AtomicU32 = AtomicU32::new(0);
 
 /// Whether a model is under way in this process: then a thread may be one of its parties.
+#[cfg(feature = "model")]
 #[inline(always)]
 pub(crate) fn is_live() -> bool {
-    #[cfg(feature = "model")]
-    {
-        // Ordering: Relaxed, since a party of a model was started by that model.
-        LIVE.load(Relaxed) != 0
-    }
-    #[cfg(not(feature = "model"))]
-    {
-        false
-    }
+    // Ordering: Relaxed, since a party of a model was started by that model.
+    LIVE.load(Relaxed) != 0
 }
 
 /// The time: in a party of a model, the model's.
@@ -178,24 +173,16 @@ pub(crate) fn act(name: Name, channel: impl FnOnce() -> ChannelId) {
     }
 }
 
-/// An end is about to leave its channel.
-#[inline(always)]
-#[cfg_attr(not(feature = "model"), allow(unused_variables))]
-pub(crate) fn leave(name: Name, channel: impl FnOnce() -> ChannelId, why: Why) {
-    #[cfg(feature = "model")]
-    if is_live() {
-        crate::model::act(Origin::of(name), channel(), Some(why));
-    }
+/// An end, a `Permit` is about to leave its channel. Called only if a model is under way.
+#[cfg(feature = "model")]
+pub(crate) fn leave(name: Name, channel: ChannelId, why: Why) {
+    crate::model::act(Origin::of(name), channel, Some(why));
 }
 
-/// An operation is dropped before it was done.
-#[inline(always)]
-#[cfg_attr(not(feature = "model"), allow(unused_variables))]
-pub(crate) fn withdraw(origin: Origin, channel: impl FnOnce() -> ChannelId) {
-    #[cfg(feature = "model")]
-    if is_live() {
-        crate::model::withdraw(origin, channel());
-    }
+/// An operation is dropped before it was done. Called only if a model is under way.
+#[cfg(feature = "model")]
+pub(crate) fn withdraw(origin: Origin, channel: ChannelId) {
+    crate::model::withdraw(origin, channel);
 }
 
 /// Which one of `n` arms a model attempts next. `None`: this thread is in no model.

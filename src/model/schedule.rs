@@ -173,6 +173,7 @@ pub(super) enum Plan {
 
 /// What the last failing run of a schedule was.
 #[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "proptest"), allow(dead_code))]
 pub(super) struct Found {
     pub(super) departures: Vec<Departure>,
     pub(super) choices: u32,

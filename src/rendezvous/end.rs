@@ -4,7 +4,7 @@ use std::fmt;
 use std::thread;
 
 use super::Stats;
-use super::channel::{Core, SENDERS};
+use super::channel::Core;
 use super::closed::{Closed, ClosedStep};
 use crate::error::Why;
 use crate::operation::Op;
@@ -23,8 +23,6 @@ impl<T, const SIDE: usize> End<T, SIDE> {
         Self { core: Some(core) }
     }
 
-    const NAME: Name = if SIDE == SENDERS { &"Sender" } else { &"Receiver" };
-
     /// A model may let other parties act before what follows.
     #[inline(always)]
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
@@ -39,9 +37,23 @@ impl<T, const SIDE: usize> End<T, SIDE> {
 
     /// Leaves; only the first call counts.
     pub(super) fn leave(&mut self, why: Why) {
+        #[cfg(feature = "model")]
+        if point::is_live() {
+            self.leave_in_model(why);
+        }
         if let Some(core) = self.core.take() {
-            point::leave(Self::NAME, || ChannelId::of(&*core), why);
             core.remove_end(SIDE, why);
+        }
+    }
+
+    /// In a model other parties may act before it.
+    #[cfg(feature = "model")]
+    #[cold]
+    #[inline(never)]
+    fn leave_in_model(&self, why: Why) {
+        let name: Name = if SIDE == super::channel::SENDERS { &"Sender" } else { &"Receiver" };
+        if let Some(core) = &self.core {
+            point::leave(name, ChannelId::of(&**core), why);
         }
     }
 

@@ -9,6 +9,7 @@ use super::send::{Send, SendStep};
 use super::state::Outcome;
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
+#[cfg(feature = "model")]
 use crate::point::{self, ChannelId};
 use crate::queue::Ticket;
 use crate::step::{Attempt, SelectStep, Step};
@@ -135,7 +136,10 @@ impl<'a, T> Permit<'a, T> {
 impl<T> Drop for Permit<'_, T> {
     fn drop(&mut self) {
         if let Some(receiver) = self.receiver.take() {
-            point::leave(&"Permit", || ChannelId::of(self.core), Why::Dropped);
+            #[cfg(feature = "model")]
+            if point::is_live() {
+                point::leave(&"Permit", ChannelId::of(self.core), Why::Dropped);
+            }
             self.core.with(|state, wakes| state.release(receiver, wakes));
         }
     }

@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 
 mod counts;
+mod examples;
 mod faults;
 mod kinds;
 mod pitfalls;
