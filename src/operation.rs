@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::drive;
-use crate::point::{self, Name, Origin};
+use crate::point::{self, At, Name, Origin};
 #[cfg(feature = "model")]
 use crate::step::Waiter as _;
 use crate::step::{ReclaimStep, Step};
@@ -16,7 +16,9 @@ use crate::step::{ReclaimStep, Step};
 pub struct Op<S: Step> {
     pub(crate) step: S,
     is_done: bool,
-    origin: Origin,
+    // The two parts of its `Origin`: apart, they fill what room there is.
+    name: Name,
+    at: At,
 }
 
 impl<S: Step> Op<S> {
@@ -29,11 +31,12 @@ impl<S: Step> Op<S> {
 
     #[inline]
     pub(crate) const fn made_by(origin: Origin, step: S) -> Self {
-        Self { step, is_done: false, origin }
+        let (name, at) = origin.parts();
+        Self { step, is_done: false, name, at }
     }
 
     pub(crate) const fn origin(&self) -> Origin {
-        self.origin
+        Origin::new(self.name, self.at)
     }
 
     pub(crate) const fn is_done(&self) -> bool {
@@ -131,14 +134,16 @@ impl<S: Step> Op<S> {
     #[inline]
     fn finish(mut self, run: impl FnOnce(&mut S, Origin) -> S::Output) -> S::Output {
         self.assert_unfinished();
-        let output = run(&mut self.step, self.origin);
+        let origin = self.origin();
+        let output = run(&mut self.step, origin);
         self.is_done = true;
         output
     }
 
     /// The time is up.
     fn time_out(&mut self) -> S::Output {
-        let output = drive::time_out_in_poll(&mut self.step, self.origin);
+        let origin = self.origin();
+        let output = drive::time_out_in_poll(&mut self.step, origin);
         self.is_done = true;
         output
     }
@@ -148,7 +153,7 @@ impl<S: Step> Op<S> {
     #[cold]
     #[inline(never)]
     fn withdraw_in_model(&mut self) {
-        point::withdraw(self.origin, self.step.waiter().channel());
+        point::withdraw(self.origin(), self.step.waiter().channel());
         self.step.withdraw();
     }
 
@@ -191,7 +196,7 @@ impl<S: ReclaimStep> Op<S> {
         }
         #[cfg(feature = "model")]
         if point::is_live() {
-            point::withdraw(self.origin, self.step.waiter().channel());
+            point::withdraw(self.origin(), self.step.waiter().channel());
         }
         let value = self.step.reclaim();
         self.is_done = true;
@@ -269,7 +274,7 @@ impl<S: Step> Future for Op<S> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<S::Output> {
         self.assert_unfinished();
-        let origin = self.origin;
+        let origin = self.origin();
         let polled = drive::poll(&mut self.step, context, origin);
         self.is_done = polled.is_ready();
         polled

@@ -16,30 +16,161 @@ use std::time::Instant;
 
 use crate::error::Why;
 
-/// The name of a method, as in `Sender::send`: one word, so that an operation does not grow much.
-pub(crate) type Name = &'static &'static str;
+/// The name of a method, as in `Sender::send`, by its place in a table: one byte, so that an operation does not grow much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Name {
+    #[cfg(any(feature = "model", feature = "diagnose"))]
+    place: u8,
+}
+
+#[cfg(any(feature = "model", feature = "diagnose"))]
+static NAMES: [&str; 76] = [
+    "Client",
+    "Client::closed",
+    "Client::exchange",
+    "Client::into_iter",
+    "Client::into_stream",
+    "Client::iter",
+    "Client::owed",
+    "Client::poll_recv",
+    "Client::recv",
+    "Client::stream",
+    "Peer::closed",
+    "Peer::end",
+    "Peer::is_closed",
+    "Permit",
+    "Permit::send",
+    "Reader::ahead",
+    "Reader::chunks",
+    "Reader::closed",
+    "Reader::into_ahead",
+    "Reader::into_chunks",
+    "Reader::into_iter",
+    "Reader::into_stream",
+    "Reader::iter",
+    "Reader::poll_recv",
+    "Reader::read",
+    "Reader::read_all",
+    "Reader::read_into",
+    "Reader::read_once",
+    "Reader::read_some",
+    "Reader::recv",
+    "Reader::stream",
+    "Receiver",
+    "Receiver::close",
+    "Receiver::closed",
+    "Receiver::end",
+    "Receiver::into_iter",
+    "Receiver::into_stream",
+    "Receiver::is_closed",
+    "Receiver::iter",
+    "Receiver::recv",
+    "Receiver::stats",
+    "Receiver::stream",
+    "Sender",
+    "Sender::close",
+    "Sender::closed",
+    "Sender::is_closed",
+    "Sender::reserve",
+    "Sender::send",
+    "Sender::send_all",
+    "Sender::stats",
+    "Server",
+    "Server::answer",
+    "Server::closed",
+    "Server::demand",
+    "Server::exchange",
+    "Server::finish_with",
+    "Server::is_closed",
+    "Server::send",
+    "Server::send_all",
+    "WeakReceiver::upgrade",
+    "WeakSender::upgrade",
+    "Writer::closed",
+    "Writer::flush",
+    "Writer::is_closed",
+    "Writer::send",
+    "Writer::wanted",
+    "Writer::write",
+    "Writer::write_local",
+    "generate",
+    "produce",
+    "produce_in",
+    "produce_on",
+    "select",
+    "try_generate",
+    "try_produce",
+    "try_produce_on",
+];
+
+impl Name {
+    /// A name of the table. Called at compile time, in a `const` block: a name that is missing does not compile.
+    #[cfg_attr(not(any(feature = "model", feature = "diagnose")), allow(unused_variables))]
+    pub(crate) const fn of(name: &str) -> Self {
+        #[cfg(any(feature = "model", feature = "diagnose"))]
+        {
+            let mut place = 0;
+            while !is_same(NAMES[place as usize], name) {
+                place += 1;
+            }
+            Self { place }
+        }
+        #[cfg(not(any(feature = "model", feature = "diagnose")))]
+        Self {}
+    }
+}
+
+#[cfg(any(feature = "model", feature = "diagnose"))]
+const fn is_same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
+}
 
 /// Where an operation or a sequence was made: the method, and the line of its caller.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin {
-    #[cfg(any(feature = "model", feature = "diagnose"))]
     name: Name,
+    at: At,
+}
+
+/// The line of a caller.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At {
     #[cfg(any(feature = "model", feature = "diagnose"))]
-    at: &'static Location<'static>,
+    location: &'static Location<'static>,
+}
+
+impl At {
+    /// The line of this function's caller.
+    #[inline(always)]
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
+    pub(crate) const fn caller() -> Self {
+        Self {
+            #[cfg(any(feature = "model", feature = "diagnose"))]
+            location: Location::caller(),
+        }
+    }
 }
 
 impl Origin {
     /// The caller's line, and the name of the method that it called.
     #[inline(always)]
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
-    #[cfg_attr(not(any(feature = "model", feature = "diagnose")), allow(unused_variables))]
     pub(crate) const fn of(name: Name) -> Self {
-        Self {
-            #[cfg(any(feature = "model", feature = "diagnose"))]
-            name,
-            #[cfg(any(feature = "model", feature = "diagnose"))]
-            at: Location::caller(),
-        }
+        Self { name, at: At::caller() }
+    }
+
+    pub(crate) const fn new(name: Name, at: At) -> Self {
+        Self { name, at }
+    }
+
+    /// Taken apart, to be kept where it costs the least room.
+    pub(crate) const fn parts(self) -> (Name, At) {
+        (self.name, self.at)
     }
 }
 
@@ -48,12 +179,12 @@ impl Origin {
 impl Origin {
     /// The method, as in `Sender::send`.
     pub(crate) const fn name(self) -> &'static str {
-        self.name
+        NAMES[self.name.place as usize]
     }
 
     /// The line of the method's caller.
     pub(crate) const fn at(self) -> &'static Location<'static> {
-        self.at
+        self.at.location
     }
 }
 

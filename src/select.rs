@@ -30,7 +30,7 @@ use crate::claim::{ArmRef, Claim};
 use crate::error::Why;
 use crate::operation::{Op, Until};
 use crate::panics::FirstPanic;
-use crate::point::{ChannelId, Origin};
+use crate::point::{ChannelId, Name, Origin};
 use crate::step::{Attempt, PutMode, Step, Waiter};
 use crate::sync::Arc;
 use crate::wait::{AdaptiveSpin, WaiterKind};
@@ -107,7 +107,7 @@ pub fn select<A: Arms>(arms: A) -> Select<A> {
     let (claim, order) = (None, Order::default());
     let (is_biased, is_queued, done_arm) = (false, false, DoneArm::default());
     let step = SelectingStep { arms, claim, order, is_biased, is_queued, done_arm };
-    Select { op: Op::new(step, &"select") }
+    Select { op: Op::new(step, const { Name::of("select") }) }
 }
 
 /// Does one of several operations: see [`select()`]. Waited for like any operation; what may end without an output gives an `Option`.

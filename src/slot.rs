@@ -65,6 +65,8 @@ use std::thread;
 
 use crate::error::Why;
 use crate::panics::{self, FirstPanic};
+#[cfg(feature = "model")]
+use crate::point::Name;
 use crate::point::{self, ChannelId};
 use crate::step::{PutMode, Waiter};
 use crate::sync::{Arc, AtomicU32, Mutex, UnsafeCell};
@@ -155,6 +157,7 @@ pub(crate) type Answerer<M> = Half<M, SERVER>;
 
 /// Both parties of a new slot, for the function `kind`; the client holds it.
 #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
+#[inline(always)]
 pub(crate) fn slot<M>(kind: &'static str) -> (Answerer<M>, Asker<M>) {
     let shared = Arc::new(Shared {
         word: AtomicU32::new(HELD | by(CLIENT)),
@@ -462,24 +465,8 @@ impl<M, const ME: u32> Half<M, ME> {
     pub(crate) fn leave(&mut self, why: Why) -> Option<Why> {
         #[cfg(feature = "model")]
         if point::is_live() {
-            return self.leave_in_model(why);
+            self.before_leave(why);
         }
-        self.leave_now(why)
-    }
-
-    /// In a model other parties may act before it.
-    #[cfg(feature = "model")]
-    #[cold]
-    #[inline(never)]
-    fn leave_in_model(&mut self, why: Why) -> Option<Why> {
-        if end_of(self.load(), ME).is_none() {
-            point::leave(if ME == CLIENT { &"Client" } else { &"Server" }, self.channel(), why);
-        }
-        self.leave_now(why)
-    }
-
-    #[inline(always)]
-    fn leave_now(&mut self, why: Why) -> Option<Why> {
         let word = self.load();
         if end_of(word, ME).is_some() {
             return end_of(word, Self::PEER);
@@ -510,6 +497,24 @@ impl<M, const ME: u32> Half<M, ME> {
             drop((mine, stored));
         }
         end_of(old, Self::PEER)
+    }
+
+    /// In a model other parties may act before an end leaves.
+    #[cfg(feature = "model")]
+    #[cold]
+    #[inline(never)]
+    fn before_leave(&mut self, why: Why) {
+        if end_of(self.load(), ME).is_none() {
+            point::leave(
+                if ME == CLIENT {
+                    const { Name::of("Client") }
+                } else {
+                    const { Name::of("Server") }
+                },
+                self.channel(),
+                why,
+            );
+        }
     }
 
     /// Sets this party's end in the word, and as one with it in the watch, if there is one.

@@ -12,7 +12,7 @@ use std::thread;
 use crate::error::Why;
 use crate::lockstep::{Client, Server, simplex};
 use crate::panics;
-use crate::point::Origin;
+use crate::point::{Name, Origin};
 use crate::sequence::{Iter, Source};
 use crate::sync::{Arc, Mutex};
 use crate::wait::with_parker;
@@ -46,7 +46,10 @@ mod spawn;
 #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn produce<T: Send + 'static>(f: impl FnOnce(&mut Server<T>) + Send + 'static) -> Produced<T> {
     let (server, client) = simplex();
-    Iter::new(Production::new(client, spawn::spawn(move || run(f, server))), &"produce")
+    Iter::new(
+        Production::new(client, spawn::spawn(move || run(f, server))),
+        const { Name::of("produce") },
+    )
 }
 
 /// Runs a blocking routine that may fail on a thread. The items are results, and the routine's error is the last one, after everything that
@@ -77,7 +80,7 @@ pub fn try_produce<T: Send + 'static, E: Send + 'static>(
     let (server, client) = simplex();
     Iter::new(
         TryProduction(Production::new(client, spawn::spawn(move || run(f, server)))),
-        &"try_produce",
+        const { Name::of("try_produce") },
     )
 }
 
@@ -104,7 +107,10 @@ pub fn produce_in<'scope, T: Send + 'scope>(
     f: impl FnOnce(&mut Server<T>) + Send + 'scope,
 ) -> ProducedIn<'scope, T> {
     let (server, client) = simplex();
-    Iter::new(Production::new(client, scope.spawn_in(move || run(f, server))), &"produce_in")
+    Iter::new(
+        Production::new(client, scope.spawn_in(move || run(f, server))),
+        const { Name::of("produce_in") },
+    )
 }
 
 /// Runs a blocking routine on a pool, to which `spawn` gives it, as [`produce`] does on a thread of its own.
@@ -131,7 +137,7 @@ pub fn produce_on<T: Send + 'static>(
     f: impl FnOnce(&mut Server<T>) + Send + 'static,
 ) -> ProducedOn<T> {
     let (server, client) = simplex();
-    Iter::new(Production::new(client, run_on(spawn, f, server)), &"produce_on")
+    Iter::new(Production::new(client, run_on(spawn, f, server)), const { Name::of("produce_on") })
 }
 
 /// Runs a blocking routine that may fail on a pool: as [`produce_on`], with the routine's error as the last item, as in [`try_produce`].
@@ -155,7 +161,10 @@ pub fn try_produce_on<T: Send + 'static, E: Send + 'static>(
     f: impl FnOnce(&mut Server<T>) -> Result<(), E> + Send + 'static,
 ) -> TryProducedOn<T, E> {
     let (server, client) = simplex();
-    Iter::new(TryProduction(Production::new(client, run_on(spawn, f, server))), &"try_produce_on")
+    Iter::new(
+        TryProduction(Production::new(client, run_on(spawn, f, server))),
+        const { Name::of("try_produce_on") },
+    )
 }
 
 /// The items of a routine on a thread. See [`produce`].

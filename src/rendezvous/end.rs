@@ -39,7 +39,7 @@ impl<T, const SIDE: usize> End<T, SIDE> {
     pub(super) fn leave(&mut self, why: Why) {
         #[cfg(feature = "model")]
         if point::is_live() {
-            self.leave_in_model(why);
+            self.before_leave(why);
         }
         if let Some(core) = self.core.take() {
             core.remove_end(SIDE, why);
@@ -50,8 +50,12 @@ impl<T, const SIDE: usize> End<T, SIDE> {
     #[cfg(feature = "model")]
     #[cold]
     #[inline(never)]
-    fn leave_in_model(&self, why: Why) {
-        let name: Name = if SIDE == super::channel::SENDERS { &"Sender" } else { &"Receiver" };
+    fn before_leave(&self, why: Why) {
+        let name: Name = if SIDE == super::channel::SENDERS {
+            const { Name::of("Sender") }
+        } else {
+            const { Name::of("Receiver") }
+        };
         if let Some(core) = &self.core {
             point::leave(name, ChannelId::of(&**core), why);
         }

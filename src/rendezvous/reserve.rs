@@ -9,6 +9,7 @@ use super::send::{Send, SendStep};
 use super::state::Outcome;
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
+use crate::point::Name;
 #[cfg(feature = "model")]
 use crate::point::{self, ChannelId};
 use crate::queue::Ticket;
@@ -129,7 +130,7 @@ impl<'a, T> Permit<'a, T> {
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn send(mut self, value: T) -> Send<'a, T> {
         let receiver = mem::take(&mut self.receiver);
-        Op::new(SendStep::new(self.core, value, receiver), &"Permit::send")
+        Op::new(SendStep::new(self.core, value, receiver), const { Name::of("Permit::send") })
     }
 }
 
@@ -138,7 +139,7 @@ impl<T> Drop for Permit<'_, T> {
         if let Some(receiver) = self.receiver.take() {
             #[cfg(feature = "model")]
             if point::is_live() {
-                point::leave(&"Permit", ChannelId::of(self.core), Why::Dropped);
+                point::leave(const { Name::of("Permit") }, ChannelId::of(self.core), Why::Dropped);
             }
             self.core.with(|state, wakes| state.release(receiver, wakes));
         }

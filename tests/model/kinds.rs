@@ -407,7 +407,7 @@ fn results_are_told() {
             _ = rx.recv().now();
             _ = rx.recv().wait_timeout(Duration::from_millis(3));
             _ = select((rx.recv(), rx.closed())).now();
-            drop(model::block_on(async { poll_once(rx.recv()).await }));
+            _ = model::block_on(async { poll_once(rx.recv()).await });
             tx.close();
             _ = select((never::<u8>().recv(), rx.recv())).wait();
             panic!("to see it");

@@ -4,6 +4,7 @@
 mod counts;
 mod examples;
 mod faults;
+mod first_example;
 mod kinds;
 mod pitfalls;
 mod programs;
