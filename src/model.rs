@@ -4,13 +4,12 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, Location, catch_unwind};
 use std::pin::pin;
-use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Once};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::error::Why;
-use crate::point::{ChannelId, Ending, LIVE, Origin};
+use crate::point::{ChannelId, Ending, Origin};
 use crate::wait::with_parker;
 
 mod channels;
@@ -313,7 +312,7 @@ impl Runs {
             "handover::model: a model inside a model: call `check` outside of the body"
         );
         be_quiet();
-        LIVE.fetch_add(1, SeqCst);
+        crate::point::begin_model();
         Self { settings, at, crew: Arc::default() }
     }
 
@@ -380,7 +379,7 @@ impl Runs {
 impl Drop for Runs {
     fn drop(&mut self) {
         self.crew.stop();
-        LIVE.fetch_sub(1, SeqCst);
+        crate::point::end_model();
     }
 }
 

@@ -11,8 +11,11 @@
 #[cfg(any(feature = "model", feature = "diagnose"))]
 use std::panic::Location;
 #[cfg(feature = "model")]
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::Instant;
+
+#[cfg(feature = "model")]
+use parking_lot::Mutex;
 
 use crate::error::Why;
 
@@ -258,9 +261,39 @@ pub trait Reason {
     fn reason(&self) -> Why;
 }
 
+/// `IN_MODEL` while a model is under way in this process, else 0.
+#[cfg(feature = "model")]
+static LIVE: AtomicU8 = AtomicU8::new(0);
+
+/// What an operation that is made while a model is under way has for its stage.
+#[cfg(feature = "model")]
+const IN_MODEL: u8 = 2;
+
 /// How many models are under way in this process.
 #[cfg(feature = "model")]
-pub(crate) static LIVE: AtomicU32 = AtomicU32::new(0);
+static MODELS: Mutex<u32> = Mutex::new(0);
+
+/// A model has begun.
+#[cfg(feature = "model")]
+pub(crate) fn begin_model() {
+    *MODELS.lock() += 1;
+    LIVE.store(IN_MODEL, Relaxed);
+}
+
+/// A model is over.
+#[cfg(feature = "model")]
+pub(crate) fn end_model() {
+    let mut models = MODELS.lock();
+    *models -= 1;
+    LIVE.store(if *models == 0 { 0 } else { IN_MODEL }, Relaxed);
+}
+
+/// What an operation that is made now has for its stage: not 0 if a model is under way.
+#[cfg(feature = "model")]
+#[inline(always)]
+pub(crate) fn live_stage() -> u8 {
+    LIVE.load(Relaxed)
+}
 
 /// Whether a model is under way in this process: then a thread may be one of its parties.
 #[cfg(feature = "model")]
