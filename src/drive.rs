@@ -37,11 +37,6 @@ pub(crate) fn now<S: Step>(step: &mut S, origin: Origin) -> S::Output {
     if point::is_live() {
         return modelled::now(step, origin);
     }
-    now_here(step)
-}
-
-/// `now` outside of a model.
-pub(crate) fn now_here<S: Step>(step: &mut S) -> S::Output {
     attempt_or_expire(step, Why::NotReady)
 }
 
@@ -64,9 +59,8 @@ pub(crate) fn block<S: Step>(step: &mut S, deadline: Option<Instant>, origin: Or
     block_here(step, deadline)
 }
 
-/// `block` outside of a model.
 #[inline(always)]
-pub(crate) fn block_here<S: Step>(step: &mut S, deadline: Option<Instant>) -> S::Output {
+fn block_here<S: Step>(step: &mut S, deadline: Option<Instant>) -> S::Output {
     let put_mode = if deadline.is_none() { PutMode::Committed } else { PutMode::Revocable };
     let mut is_first = true;
     loop {
@@ -150,9 +144,8 @@ pub(crate) fn poll<S: Step>(
     poll_here(step, context)
 }
 
-/// `poll` outside of a model.
 #[inline(always)]
-pub(crate) fn poll_here<S: Step>(step: &mut S, context: &mut Context<'_>) -> Poll<S::Output> {
+fn poll_here<S: Step>(step: &mut S, context: &mut Context<'_>) -> Poll<S::Output> {
     if step.waiter().is_peer_elsewhere() {
         if let Some(polled) = poll_spinning(step, context) {
             return polled;

@@ -1,39 +1,38 @@
 #![doc = include_str!("../docs/model.md")]
 
-use std::any::Any;
-use std::cell::{Cell, RefCell};
-use std::panic::{self, AssertUnwindSafe, Location, catch_unwind};
-use std::pin::pin;
-use std::sync::{Arc, Once};
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
-
-use crate::error::Why;
-use crate::point::{ChannelId, Ending, Origin};
-use crate::wait::with_parker;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
 
 mod channels;
 mod crew;
 mod diagram;
 mod failure;
+mod hooks;
 mod report;
 mod run;
 mod schedule;
+mod scope;
+mod seat;
 #[cfg(feature = "proptest")]
 mod strategy;
+mod task;
 pub mod thread;
 mod token;
 mod watchdog;
 
 use crew::Crew;
 pub use failure::{Failure, FailureKind};
-pub(crate) use run::Seat;
-use run::{Aborted, Doing, Name, PartyKind, Pass, Place, Run, What};
+pub(crate) use hooks::{
+    Begun, Way, act, begin, here, made, now_of_party, pick, stay_stuck, wake, withdraw,
+};
+use run::{PartyKind, Place, Run};
 use schedule::{Chance, Chooser, Explorer, Found, Pick, Plan, departures};
 pub use schedule::{ParseScheduleError, Schedule};
+pub(crate) use seat::Seat;
 #[cfg(feature = "proptest")]
 pub use strategy::{ScheduleTree, Schedules, schedules};
-use thread::JoinHandle;
+pub use task::{block_on, choose, now, party, spawn_async};
 pub use token::Token;
 
 /// When the deadlines of waits and sleeps pass.
@@ -311,7 +310,7 @@ impl Runs {
             here().is_none(),
             "handover::model: a model inside a model: call `check` outside of the body"
         );
-        be_quiet();
+        hooks::be_quiet();
         crate::point::begin_model();
         Self { settings, at, crew: Arc::default() }
     }
@@ -321,10 +320,10 @@ impl Runs {
         let watching = watchdog::watch(&run);
         let root = run.add(Some("main".to_string()), PartyKind::Main, self.at);
         root.arrive();
-        sit(Some(root.clone()));
+        hooks::sit(Some(root.clone()));
         let result = catch_unwind(AssertUnwindSafe(body));
-        let result = result.map_err(|payload| drop(party_ended(&root, payload)));
-        sit(None);
+        let result = result.map_err(|payload| drop(hooks::party_ended(&root, payload)));
+        hooks::sit(None);
         root.leave();
         root.wait_turn();
         if run.is_ending() {
@@ -411,409 +410,4 @@ impl Drop for Runs {
 #[track_caller]
 pub fn check<R>(s: &Schedule, body: impl Fn() -> R) -> Result<R, Failure> {
     Model::new().check(s, body)
-}
-
-/// Registers a party now, and gives a closure that runs `f` as that party, on any thread: of a pool, of another crate.
-///
-/// The party is ready at once; the model waits for its thread where it is chosen. If no thread ever runs it, and it is waited for, the report names it. On a thread that is a party
-/// already, `f` runs as that party. Outside of a model the closure is `f`.
-///
-/// ```
-/// use handover::model::{self, Schedule};
-/// use handover::rendezvous;
-///
-/// let got = model::check(&Schedule::random(1, 10), || {
-///     let (tx, rx) = rendezvous();
-///     let job = model::party("a job", move || tx.send(1).wait());
-///     let pool = std::thread::spawn(job); // as a pool would run it
-///     let got = rx.recv().wait();
-///     drop(pool);
-///     got
-/// });
-/// assert_eq!(got.unwrap(), Ok(1));
-/// ```
-#[track_caller]
-pub fn party<R, F: FnOnce() -> R>(name: &str, f: F) -> impl FnOnce() -> R + use<R, F> {
-    let at = Location::caller();
-    let registered = here().map(|spawner| {
-        let seat = spawner.run.add(Some(name.to_string()), PartyKind::Foreign, at);
-        thread::note_spawn(&spawner, &seat, at);
-        Registered(Some(seat))
-    });
-    move || match registered {
-        Some(registered) => registered.run(f),
-        None => f(),
-    }
-}
-
-/// A party whose thread has not come yet.
-struct Registered(Option<Seat>);
-
-impl Registered {
-    fn run<R>(mut self, f: impl FnOnce() -> R) -> R {
-        let Some(seat) = self.0.take() else { return f() };
-        if here().is_some() {
-            seat.vanish();
-            return f();
-        }
-        let was = sit(Some(seat.clone()));
-        seat.arrive();
-        seat.wait_turn();
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            if seat.run.is_ending() {
-                drop(f);
-                panic::resume_unwind(Box::new(Aborted));
-            }
-            f()
-        }));
-        let result = result.map_err(|payload| party_ended(&seat, payload));
-        seat.leave();
-        sit(was);
-        match result {
-            Ok(result) => result,
-            Err(payload) => panic::resume_unwind(payload),
-        }
-    }
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        if let Some(seat) = self.0.take() {
-            seat.vanish();
-        }
-    }
-}
-
-/// Starts a task: a party that drives a future. Outside of a model it gets a thread of its own.
-///
-/// The handle can be joined, or awaited: then it gives what [`join`](thread::JoinHandle::join) gives.
-///
-/// # Panics
-///
-/// If the system cannot start a thread.
-///
-/// ```
-/// use handover::model::{self, Schedule};
-/// use handover::rendezvous;
-///
-/// let got = model::check(&Schedule::random(1, 10), || {
-///     let (tx, rx) = rendezvous();
-///     let sender = model::spawn_async("sender", async move { tx.send(1).await });
-///     let got = model::block_on(rx.recv());
-///     sender.join().unwrap().unwrap();
-///     got
-/// });
-/// assert_eq!(got.unwrap(), Ok(1));
-/// ```
-#[track_caller]
-pub fn spawn_async<F>(name: &str, f: F) -> JoinHandle<F::Output>
-where
-    F: Future<Output: Send + 'static> + Send + 'static,
-{
-    let at = Location::caller();
-    let run = move || block_on_at(at, f);
-    thread::start(Some(name.to_string()), PartyKind::Task, at, run).expect("failed to spawn thread")
-}
-
-/// Drives a future on this thread until it is done.
-///
-/// In a model the `block_on` of another crate would wait where the model does not see it.
-///
-/// ```
-/// assert_eq!(handover::model::block_on(async { 1 + 1 }), 2);
-/// ```
-#[track_caller]
-pub fn block_on<F: Future>(f: F) -> F::Output {
-    block_on_at(Location::caller(), f)
-}
-
-fn block_on_at<F: Future>(at: Place, f: F) -> F::Output {
-    let mut future = pin!(f);
-    let seat = here();
-    // A `block_on` in a poll of another one must leave the operations of that.
-    let outer = seat.as_ref().map(|seat| {
-        let mut state = seat.run.state();
-        let doing = &mut state.parties[seat.party].doing;
-        let name = Name::Method("block_on");
-        doing.push(Doing { name, at, targets: Vec::new(), is_polled: false });
-        doing.len()
-    });
-    let output = with_parker(|parker, waker| {
-        let mut context = Context::from_waker(waker);
-        loop {
-            if let (Some(seat), Some(outer)) = (&seat, outer) {
-                seat.run.state().parties[seat.party].doing.truncate(outer);
-            }
-            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-                return output;
-            }
-            parker.park(None);
-        }
-    });
-    if let (Some(seat), Some(outer)) = (&seat, outer) {
-        seat.run.state().parties[seat.party].doing.truncate(outer - 1);
-    }
-    output
-}
-
-/// The time: in a model virtual, outside of one [`Instant::now`].
-///
-/// ```
-/// use handover::model::{self, Schedule, thread};
-/// use std::time::Duration;
-///
-/// model::check(&Schedule::default(), || {
-///     let start = model::now();
-///     thread::sleep(Duration::from_secs(60)); // at once
-///     assert_eq!(model::now() - start, Duration::from_secs(60));
-/// })
-/// .unwrap();
-/// ```
-pub fn now() -> Instant {
-    crate::point::now()
-}
-
-/// A choice of the user's own: a number below `n`, by the schedule. It shrinks to 0, and is 0 outside of a model.
-///
-/// # Panics
-///
-/// If `n` is 0.
-///
-/// ```
-/// use handover::model::{self, Model};
-/// use std::cell::Cell;
-///
-/// let seen = Cell::new(0);
-/// Model::new().exhaust(1, || seen.set(seen.get() | 1 << model::choose(4))).unwrap();
-/// assert_eq!(seen.get(), 0b1111);
-/// ```
-#[track_caller]
-pub fn choose(n: usize) -> usize {
-    let at = Location::caller();
-    assert!(n > 0, "handover::model: `choose(0)` has nothing to choose from");
-    let pick = pick(n).unwrap_or(0);
-    with_seat(|seat| {
-        let mut state = seat.run.state();
-        state.push(seat.party, What::Chooses(pick, n), Some(at), 0);
-    });
-    pick
-}
-
-thread_local! {
-    /// The party that this thread is.
-    static HERE: RefCell<Option<Seat>> = const { RefCell::new(None) };
-    /// The message and the line of this party's last panic.
-    static LAST_PANIC: Cell<Option<(String, String)>> = const { Cell::new(None) };
-}
-
-/// Calls `f` with the party that this thread is.
-fn with_seat<R>(f: impl FnOnce(&Seat) -> R) -> Option<R> {
-    let seat = here()?;
-    Some(f(&seat))
-}
-
-/// The party that this thread is.
-pub(crate) fn here() -> Option<Seat> {
-    HERE.try_with(|here| here.borrow().clone()).ok().flatten()
-}
-
-/// Makes this thread a party, or none; gives what it was.
-fn sit(seat: Option<Seat>) -> Option<Seat> {
-    HERE.try_with(|here| here.replace(seat)).ok().flatten()
-}
-
-/// Panics of parties are told by the report, not one by one.
-fn be_quiet() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let before = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            if here().is_none() {
-                return before(info);
-            }
-            let at = info.location().map(ToString::to_string).unwrap_or_default();
-            LAST_PANIC.set(Some((message(info.payload()), at)));
-        }));
-    });
-}
-
-fn message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(ToString::to_string);
-    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "a panic whose message is no text".to_string())
-}
-
-/// A party has ended by a panic, of its own or because its run has failed. Gives the payload back.
-fn party_ended(seat: &Seat, payload: Box<dyn Any + Send>) -> Box<dyn Any + Send> {
-    let last = LAST_PANIC.take();
-    if payload.is::<Aborted>() {
-        return payload;
-    }
-    let mut state = seat.run.state();
-    let party = seat.party;
-    if !seat.run.is_ending() {
-        state.push(party, What::Panics, None, 0);
-    }
-    state.parties[party].has_untold_panic = true;
-    if seat.run.settings.panics == Panics::Fail || state.parties[party].kind == PartyKind::Main {
-        let (message, at) = match last {
-            Some((message, at)) => (message, Some(at)),
-            None => (message(&*payload), None),
-        };
-        let verdict = report::Verdict::Panic { party, message, at };
-        seat.run.fail(&mut state, FailureKind::Panic, &verdict);
-    }
-    payload
-}
-
-// What the rest of the crate calls, by `point`, while a model is under way.
-
-/// The time of the party that this thread is.
-pub(crate) fn now_of_party() -> Option<Instant> {
-    with_seat(Seat::now)
-}
-
-#[cold]
-pub(crate) fn made(channel: ChannelId, kind: &'static str, at: Place) {
-    match here() {
-        Some(seat) => _ = seat.run.state().channels.made(channel, kind, at),
-        None => watchdog::forget(channel),
-    }
-}
-
-/// A point of choice at something that does not wait. `leaves`: an end leaves its channel so.
-#[cold]
-pub(crate) fn act(origin: Origin, channel: ChannelId, leaves: Option<Why>) {
-    let (name, at) = (origin.name(), origin.at());
-    let Some(seat) = here() else {
-        let is_end = leaves.is_some();
-        let what = if is_end { format!("the drop of a {name}") } else { name.to_string() };
-        watchdog::is_stranger(&what, (!is_end).then_some(at), channel);
-        return;
-    };
-    seat.point(Pass::Goes, false, |state, party| {
-        let number = state.channels.number(channel);
-        let step = state.steps;
-        state.channels.uses(number, party, Name::Method(name), step);
-        match leaves {
-            Some(why) => state.push(party, What::Leaves(name, why), None, number),
-            None => state.push(party, What::Acts(name), Some(at), number),
-        }
-    });
-}
-
-/// A point of choice at the drop of an operation that is not done.
-#[cold]
-pub(crate) fn withdraw(origin: Origin, channel: ChannelId) {
-    let Some(seat) = here() else {
-        watchdog::is_stranger(origin.name(), Some(origin.at()), channel);
-        return;
-    };
-    seat.point(Pass::Goes, false, |state, party| {
-        let number = state.channels.number(channel);
-        state.push(party, What::Withdraws(origin.name()), Some(origin.at()), number);
-    });
-    let mut state = seat.run.state();
-    state.parties[seat.party].doing.retain(|doing| doing.at != origin.at() || !doing.is_polled);
-}
-
-/// One of `n` options, by the schedule. `None`: this thread is in no model.
-#[cold]
-pub(crate) fn pick(n: usize) -> Option<usize> {
-    with_seat(|seat| {
-        if n < 2 || seat.run.is_ending() {
-            return 0;
-        }
-        seat.run.state().choose(n)
-    })
-}
-
-/// How an operation is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// Until it is done, by blocking its thread.
-    Block,
-    /// Once.
-    Once,
-    /// By a task.
-    Poll,
-}
-
-/// An operation under way.
-#[derive(Debug)]
-pub(crate) struct Begun {
-    seat: Seat,
-    origin: Origin,
-    targets: Vec<(Origin, u32)>,
-}
-
-/// The point of choice at which an operation begins. `None`: this thread is no party.
-///
-/// # Panics
-///
-/// If the channel is one of a model, of which this thread is no party.
-pub(crate) fn begin(origin: Origin, targets: Vec<(Origin, ChannelId)>, way: Way) -> Option<Begun> {
-    let (name, at) = (origin.name(), origin.at());
-    let Some(seat) = here() else {
-        for (origin, channel) in targets {
-            let is_stranger = watchdog::is_stranger(origin.name(), Some(at), channel);
-            assert!(
-                !is_stranger || std::thread::panicking(),
-                "handover::model: this thread is no party of the model whose channel it uses by `{}` at {at}; \
-                 start threads by `model::thread`, and let those of a pool run a `model::party`",
-                origin.name()
-            );
-        }
-        return None;
-    };
-    let mut numbered = Vec::with_capacity(targets.len());
-    seat.point(Pass::Goes, way == Way::Poll, |state, party| {
-        let step = state.steps;
-        for (origin, channel) in targets {
-            let number = state.channels.number(channel);
-            state.channels.uses(number, party, Name::Method(origin.name()), step);
-            numbered.push((origin, number));
-        }
-        let channel = if numbered.len() == 1 { numbered[0].1 } else { 0 };
-        let (name, is_polled) = (Name::Method(name), way == Way::Poll);
-        state.push(party, What::Begins(name), Some(at), channel);
-        let doing = &mut state.parties[party].doing;
-        doing.retain(|old| old.at != at || old.is_polled != is_polled);
-        doing.push(Doing { name, at, targets: numbered.clone(), is_polled });
-    });
-    Some(Begun { seat, origin, targets: numbered })
-}
-
-impl Begun {
-    /// It is done, by this arm if it is a `select`.
-    pub(crate) fn end(self, arm: Option<usize>, ending: Ending) {
-        let Self { seat, origin, targets } = self;
-        let mut state = seat.run.state();
-        let party = seat.party;
-        let doing = &mut state.parties[party].doing;
-        if let Some(at) = doing.iter().rposition(|doing| doing.at == origin.at()) {
-            doing.remove(at);
-        }
-        let arm = arm.and_then(|arm| targets.get(arm));
-        let channel = match (arm, &targets[..]) {
-            (Some(&(_, channel)), _) | (None, &[(_, channel)]) => channel,
-            _ => 0,
-        };
-        let what = What::Did(Name::Method(origin.name()), ending, arm.map(|&(origin, _)| origin));
-        state.push(party, what, None, channel);
-    }
-}
-
-/// The waker of a party was woken.
-pub(crate) fn wake(seat: &Seat) {
-    let by = with_seat(|by| Arc::ptr_eq(&by.run, &seat.run).then_some(by.party)).flatten();
-    seat.wake(by);
-}
-
-/// For a party that can neither go on nor be unwound.
-#[cold]
-pub(crate) fn stay_stuck() -> ! {
-    loop {
-        std::thread::park();
-    }
 }

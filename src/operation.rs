@@ -15,62 +15,44 @@ use crate::step::{ReclaimStep, Step};
 #[must_use = "an operation does nothing until it is awaited (`.await`), waited for (`.wait()`) or tried (`.now()`)"]
 pub struct Op<S: Step> {
     pub(crate) step: S,
-    stage: Stage,
+    is_done: bool,
     // The two parts of its `Origin`: apart, they fill what room there is.
     name: Name,
     at: At,
-}
-
-/// How far an operation is. One byte, so that an attempt tests once whether it is done, or in a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stage(u8);
-
-impl Stage {
-    const UNFINISHED: Stage = Stage(0);
-    const DONE: Stage = Stage(1);
-
-    /// Unfinished, or unfinished in a process that runs a model.
-    #[inline(always)]
-    fn first() -> Self {
-        #[cfg(feature = "model")]
-        return Stage(point::live_stage());
-        #[cfg(not(feature = "model"))]
-        Stage::UNFINISHED
-    }
 }
 
 impl<S: Step> Op<S> {
     /// `name` is the method that makes the operation.
     #[inline]
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
-    pub(crate) fn new(step: S, name: Name) -> Self {
+    pub(crate) const fn new(step: S, name: Name) -> Self {
         Self::made_by(Origin::of(name), step)
     }
 
     #[inline]
-    pub(crate) fn made_by(origin: Origin, step: S) -> Self {
+    pub(crate) const fn made_by(origin: Origin, step: S) -> Self {
         let (name, at) = origin.parts();
-        Self { step, stage: Stage::first(), name, at }
+        Self { step, is_done: false, name, at }
     }
 
     pub(crate) const fn origin(&self) -> Origin {
         Origin::new(self.name, self.at)
     }
 
-    pub(crate) fn is_done(&self) -> bool {
-        self.stage == Stage::DONE
+    pub(crate) const fn is_done(&self) -> bool {
+        self.is_done
     }
 
     /// Nothing is attempted or withdrawn any more.
     #[inline]
     pub(crate) fn set_done(&mut self) {
-        self.stage = Stage::DONE;
+        self.is_done = true;
     }
 
     /// Lets go of the operation without withdrawing it: its waker stays registered for the next one.
     #[inline]
     pub(crate) fn detach(mut self) {
-        self.stage = Stage::DONE;
+        self.is_done = true;
     }
 
     /// Blocks this thread until the operation is done.
@@ -85,7 +67,7 @@ impl<S: Step> Op<S> {
     /// assert_eq!(client.recv().wait(), Ok("an item"));
     /// ```
     pub fn wait(self) -> S::Output {
-        self.block(None)
+        self.finish(|step, origin| drive::block(step, None, origin))
     }
 
     /// Blocks this thread until the operation is done, for at most `timeout`: then it is withdrawn, and the error is
@@ -100,7 +82,7 @@ impl<S: Step> Op<S> {
     /// ```
     pub fn wait_timeout(self, timeout: Duration) -> S::Output {
         let deadline = point::now().checked_add(timeout);
-        self.block(deadline)
+        self.finish(|step, origin| drive::block(step, deadline, origin))
     }
 
     /// Blocks this thread until the operation is done, at most until `deadline`: then it is withdrawn, and the error is
@@ -114,7 +96,7 @@ impl<S: Step> Op<S> {
     /// assert!(client.recv().wait_deadline(deadline).unwrap_err().is_timed_out());
     /// ```
     pub fn wait_deadline(self, deadline: Instant) -> S::Output {
-        self.block(Some(deadline))
+        self.finish(|step, origin| drive::block(step, Some(deadline), origin))
     }
 
     /// Never blocks: the operation is done at once, or it is withdrawn and the error is [`Why::NotReady`](crate::Why::NotReady).
@@ -123,13 +105,8 @@ impl<S: Step> Op<S> {
     /// let (_tx, rx) = handover::rendezvous::<u8>();
     /// assert!(rx.recv().now().unwrap_err().is_not_ready());
     /// ```
-    pub fn now(mut self) -> S::Output {
-        if self.stage != Stage::UNFINISHED {
-            return self.now_in_model();
-        }
-        let output = drive::now_here(&mut self.step);
-        self.stage = Stage::DONE;
-        output
+    pub fn now(self) -> S::Output {
+        self.finish(drive::now)
     }
 
     /// Waits in a task until the operation is done or `future` is: a runtime's sleep, a stop signal, anything. Then the operation is looked at once more; if
@@ -155,52 +132,19 @@ impl<S: Step> Op<S> {
     }
 
     #[inline]
-    fn block(mut self, deadline: Option<Instant>) -> S::Output {
-        if self.stage != Stage::UNFINISHED {
-            return self.block_in_model(deadline);
-        }
-        let output = drive::block_here(&mut self.step, deadline);
-        self.stage = Stage::DONE;
-        output
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn block_in_model(mut self, deadline: Option<Instant>) -> S::Output {
+    fn finish(mut self, run: impl FnOnce(&mut S, Origin) -> S::Output) -> S::Output {
         self.assert_unfinished();
         let origin = self.origin();
-        let output = drive::block(&mut self.step, deadline, origin);
-        self.stage = Stage::DONE;
+        let output = run(&mut self.step, origin);
+        self.is_done = true;
         output
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn now_in_model(mut self) -> S::Output {
-        self.assert_unfinished();
-        let origin = self.origin();
-        let output = drive::now(&mut self.step, origin);
-        self.stage = Stage::DONE;
-        output
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn poll_in_model(&mut self, context: &mut Context<'_>) -> Poll<S::Output> {
-        self.assert_unfinished();
-        let origin = self.origin();
-        let polled = drive::poll(&mut self.step, context, origin);
-        if polled.is_ready() {
-            self.stage = Stage::DONE;
-        }
-        polled
     }
 
     /// The time is up.
     fn time_out(&mut self) -> S::Output {
         let origin = self.origin();
         let output = drive::time_out_in_poll(&mut self.step, origin);
-        self.stage = Stage::DONE;
+        self.is_done = true;
         output
     }
 
@@ -216,7 +160,7 @@ impl<S: Step> Op<S> {
     #[inline]
     pub(crate) fn assert_unfinished(&self) {
         assert!(
-            !self.is_done(),
+            !self.is_done,
             "handover: `{}` was polled or waited for again after it was done",
             S::NAME
         );
@@ -247,7 +191,7 @@ impl<S: ReclaimStep> Op<S> {
 
     /// As `reclaim`; the operation is then done.
     pub(crate) fn take_back(&mut self) -> Option<S::Value> {
-        if self.is_done() {
+        if self.is_done {
             return None;
         }
         #[cfg(feature = "model")]
@@ -255,7 +199,7 @@ impl<S: ReclaimStep> Op<S> {
             point::withdraw(self.origin(), self.step.waiter().channel());
         }
         let value = self.step.reclaim();
-        self.stage = Stage::DONE;
+        self.is_done = true;
         value
     }
 }
@@ -329,11 +273,10 @@ impl<S: Step> Future for Op<S> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<S::Output> {
-        if self.stage != Stage::UNFINISHED {
-            return self.poll_in_model(context);
-        }
-        let polled = drive::poll_here(&mut self.step, context);
-        self.stage = if polled.is_ready() { Stage::DONE } else { Stage::UNFINISHED };
+        self.assert_unfinished();
+        let origin = self.origin();
+        let polled = drive::poll(&mut self.step, context, origin);
+        self.is_done = polled.is_ready();
         polled
     }
 }
@@ -343,7 +286,7 @@ impl<S: Step> Unpin for Op<S> {}
 
 impl<S: Step> Drop for Op<S> {
     fn drop(&mut self) {
-        if !self.is_done() {
+        if !self.is_done {
             #[cfg(feature = "model")]
             if point::is_live() {
                 return self.withdraw_in_model();
@@ -355,6 +298,6 @@ impl<S: Step> Drop for Op<S> {
 
 impl<S: Step> fmt::Debug for Op<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct(S::NAME).field("is_done", &self.is_done()).finish_non_exhaustive()
+        f.debug_struct(S::NAME).field("is_done", &self.is_done).finish_non_exhaustive()
     }
 }

@@ -11,7 +11,7 @@
 #[cfg(any(feature = "model", feature = "diagnose"))]
 use std::panic::Location;
 #[cfg(feature = "model")]
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
 #[cfg(feature = "model")]
@@ -261,23 +261,19 @@ pub trait Reason {
     fn reason(&self) -> Why;
 }
 
-/// `IN_MODEL` while a model is under way in this process, else 0.
-#[cfg(feature = "model")]
-static LIVE: AtomicU8 = AtomicU8::new(0);
-
-/// What an operation that is made while a model is under way has for its stage.
-#[cfg(feature = "model")]
-const IN_MODEL: u8 = 2;
-
 /// How many models are under way in this process.
 #[cfg(feature = "model")]
 static MODELS: Mutex<u32> = Mutex::new(0);
+
+/// Whether there are any.
+#[cfg(feature = "model")]
+static IS_LIVE: AtomicBool = AtomicBool::new(false);
 
 /// A model has begun.
 #[cfg(feature = "model")]
 pub(crate) fn begin_model() {
     *MODELS.lock() += 1;
-    LIVE.store(IN_MODEL, Relaxed);
+    IS_LIVE.store(true, Relaxed);
 }
 
 /// A model is over.
@@ -285,14 +281,7 @@ pub(crate) fn begin_model() {
 pub(crate) fn end_model() {
     let mut models = MODELS.lock();
     *models -= 1;
-    LIVE.store(if *models == 0 { 0 } else { IN_MODEL }, Relaxed);
-}
-
-/// What an operation that is made now has for its stage: not 0 if a model is under way.
-#[cfg(feature = "model")]
-#[inline(always)]
-pub(crate) fn live_stage() -> u8 {
-    LIVE.load(Relaxed)
+    IS_LIVE.store(*models > 0, Relaxed);
 }
 
 /// Whether a model is under way in this process: then a thread may be one of its parties.
@@ -300,7 +289,7 @@ pub(crate) fn live_stage() -> u8 {
 #[inline(always)]
 pub(crate) fn is_live() -> bool {
     // Ordering: Relaxed, since a party of a model was started by that model.
-    LIVE.load(Relaxed) != 0
+    IS_LIVE.load(Relaxed)
 }
 
 /// The time: in a party of a model, the model's.

@@ -270,7 +270,7 @@ impl<T> Client<T> {
 
     /// As `recv`, for the operation or the sequence that was made there.
     #[inline]
-    pub(crate) fn recv_by(&mut self, origin: Origin) -> Recv<'_, T, ()> {
+    pub(crate) const fn recv_by(&mut self, origin: Origin) -> Recv<'_, T, ()> {
         Op::made_by(origin, self.recv_step())
     }
 

@@ -5,7 +5,7 @@ use std::thread::{self, JoinHandle};
 
 use parking_lot::Mutex;
 
-use super::run::Seat;
+use super::seat::Seat;
 
 type Job = Box<dyn FnOnce() + Send>;
 

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::panic::Location;
 
+use super::hooks::with_seat;
 use super::run::{Lost, Place, What};
-use super::with_seat;
 
 /// A value that must come to where it belongs: dropped before [`done`](Token::done), it is lost, and the run fails with
 /// [`FailureKind::Lost`](super::FailureKind::Lost). The report tells where it was made, and which party dropped it.

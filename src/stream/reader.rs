@@ -67,7 +67,7 @@ impl<T> Reader<T> {
     }
 
     /// As `recv`, for the operation or the sequence that was made there.
-    pub(super) fn recv_by(&mut self, origin: Origin) -> ReadOne<'_, T> {
+    pub(super) const fn recv_by(&mut self, origin: Origin) -> ReadOne<'_, T> {
         Op::made_by(origin, ReadOneStep { reader: self })
     }
 
@@ -102,7 +102,7 @@ impl<T> Reader<T> {
     }
 
     /// The reads that give a vector.
-    pub(super) fn read_by(&mut self, origin: Origin, amount: Amount) -> Read<'_, T> {
+    pub(super) const fn read_by(&mut self, origin: Origin, amount: Amount) -> Read<'_, T> {
         Op::made_by(origin, ReadStep { reader: self, progress: ReadProgress::new(amount) })
     }
 
