@@ -328,6 +328,8 @@ pub(crate) fn act(name: Name, channel: impl FnOnce() -> ChannelId) {
 
 /// An end, a `Permit` is about to leave its channel. Called only if a model is under way.
 #[cfg(feature = "model")]
+#[cold]
+#[inline(never)]
 pub(crate) fn leave(name: Name, channel: ChannelId, why: Why) {
     crate::model::act(Origin::of(name), channel, Some(why));
 }
@@ -336,15 +338,4 @@ pub(crate) fn leave(name: Name, channel: ChannelId, why: Why) {
 #[cfg(feature = "model")]
 pub(crate) fn withdraw(origin: Origin, channel: ChannelId) {
     crate::model::withdraw(origin, channel);
-}
-
-/// Which one of `n` arms a model attempts next. `None`: this thread is in no model.
-#[inline(always)]
-#[cfg_attr(not(feature = "model"), allow(unused_variables))]
-pub(crate) fn pick(n: usize) -> Option<usize> {
-    #[cfg(feature = "model")]
-    if is_live() {
-        return crate::model::pick(n);
-    }
-    None
 }

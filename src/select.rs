@@ -249,8 +249,9 @@ pub struct SelectingStep<A: Arms> {
 /// The arm that is done, by its number; kept only for a model, which reports it.
 #[derive(Clone, Copy, Debug, Default)]
 struct DoneArm {
+    /// One more than the number.
     #[cfg(feature = "model")]
-    number: Option<usize>,
+    place: u32,
 }
 
 impl DoneArm {
@@ -259,14 +260,14 @@ impl DoneArm {
     fn set(&mut self, number: usize) {
         #[cfg(feature = "model")]
         {
-            self.number = Some(number);
+            self.place = number as u32 + 1;
         }
     }
 
     #[allow(clippy::unused_self)]
-    const fn get(self) -> Option<usize> {
+    fn get(self) -> Option<usize> {
         #[cfg(feature = "model")]
-        return self.number;
+        return (self.place as usize).checked_sub(1);
         #[cfg(not(feature = "model"))]
         None
     }

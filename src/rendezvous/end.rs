@@ -37,27 +37,17 @@ impl<T, const SIDE: usize> End<T, SIDE> {
 
     /// Leaves; only the first call counts.
     pub(super) fn leave(&mut self, why: Why) {
-        #[cfg(feature = "model")]
-        if point::is_live() {
-            self.before_leave(why);
-        }
         if let Some(core) = self.core.take() {
+            #[cfg(feature = "model")]
+            if point::is_live() {
+                let name = if SIDE == super::channel::SENDERS {
+                    const { Name::of("Sender") }
+                } else {
+                    const { Name::of("Receiver") }
+                };
+                point::leave(name, ChannelId::of(&*core), why);
+            }
             core.remove_end(SIDE, why);
-        }
-    }
-
-    /// In a model other parties may act before it.
-    #[cfg(feature = "model")]
-    #[cold]
-    #[inline(never)]
-    fn before_leave(&self, why: Why) {
-        let name: Name = if SIDE == super::channel::SENDERS {
-            const { Name::of("Sender") }
-        } else {
-            const { Name::of("Receiver") }
-        };
-        if let Some(core) = &self.core {
-            point::leave(name, ChannelId::of(&**core), why);
         }
     }
 
