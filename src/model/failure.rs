@@ -74,9 +74,9 @@ impl Failure {
     /// ```
     /// use handover::model::{self, Schedule};
     ///
-    /// let body = || assert!(model::choose(10) < 5);
-    /// let failure = model::check(&Schedule::random(1, 100), body).unwrap_err();
-    /// let again = model::check(&failure.schedule(), body).unwrap_err();
+    /// let fails = |s: &Schedule| model::check(s, || assert!(model::choose(10) < 5)).unwrap_err();
+    /// let failure = fails(&Schedule::random(1, 100));
+    /// let again = fails(&failure.schedule());
     /// assert_eq!(again.report(), failure.report());
     /// ```
     pub fn schedule(&self) -> Schedule {

@@ -9,4 +9,5 @@ mod kinds;
 mod pitfalls;
 mod programs;
 mod shrinking;
+mod speed;
 mod support;
