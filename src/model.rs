@@ -337,6 +337,7 @@ impl Runs {
         let (picks, steps) = (std::mem::take(&mut state.picks), state.steps);
         let failure = state.failure.take();
         drop(state);
+        run.close();
         let result = match (result, failure) {
             (Ok(result), None) => Ok(result),
             (_, Some(details)) => Err(Failure::new(details)),

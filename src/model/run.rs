@@ -410,6 +410,11 @@ impl Run {
         self.changed.notify_all();
     }
 
+    /// The run is over: a thread that comes later, for a party that was never run, finds it so.
+    pub(super) fn close(&self) {
+        self.is_ending.store(true, Release);
+    }
+
     /// Who goes on.
     pub(super) fn next(&self, state: &mut MutexGuard<'_, State>, pass: Pass) -> Next {
         self.progress.fetch_add(1, Relaxed);

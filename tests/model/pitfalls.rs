@@ -621,6 +621,26 @@ fn a_party_that_nobody_runs_is_named() {
     assert!(failure.report().contains("(no thread runs it)"), "{failure}");
 }
 
+fn must_not_run() {
+    panic!("it must not run");
+}
+
+#[test]
+fn a_thread_that_comes_when_the_run_is_over_is_sent_away() {
+    watched(|| {
+        let left_over = Arc::new(Mutex::new(Vec::new()));
+        let its = Arc::clone(&left_over);
+        impatient()
+            .check(&plain(), move || {
+                let job = model::party("nobody waits for it", must_not_run);
+                its.lock().unwrap().push(Box::new(job) as Box<dyn FnOnce() + Send>);
+            })
+            .unwrap();
+        let job = left_over.lock().unwrap().pop().unwrap();
+        assert!(std::thread::spawn(job).join().is_err());
+    });
+}
+
 #[test]
 fn tokens_that_come_home_are_not_lost() {
     model::check(&Schedule::random(1, 50), || {
