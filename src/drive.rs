@@ -11,8 +11,14 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::error::Why;
+#[cfg(feature = "model")]
+use crate::point;
+use crate::point::Origin;
 use crate::step::{Attempt, PutMode, Step, Waiter};
 use crate::wait::{WaiterKind, is_past, with_parker};
+
+#[cfg(feature = "model")]
+mod modelled;
 
 /// Spins if that has lately paid. Tells whether an attempt may now find something else.
 #[inline]
@@ -25,7 +31,12 @@ fn spin(step: &mut impl Step, kind: WaiterKind) -> bool {
 }
 
 /// Never blocks: the step is done at once or expires.
-pub(crate) fn now<S: Step>(step: &mut S) -> S::Output {
+#[cfg_attr(not(feature = "model"), allow(unused_variables))]
+pub(crate) fn now<S: Step>(step: &mut S, origin: Origin) -> S::Output {
+    #[cfg(feature = "model")]
+    if point::is_live() {
+        return modelled::now(step, origin);
+    }
     attempt_or_expire(step, Why::NotReady)
 }
 
@@ -39,7 +50,17 @@ fn attempt_or_expire<S: Step>(step: &mut S, why: Why) -> S::Output {
 
 /// Blocks this thread until the step is done, or until `deadline` if there is one.
 #[inline]
-pub(crate) fn block<S: Step>(step: &mut S, deadline: Option<Instant>) -> S::Output {
+#[cfg_attr(not(feature = "model"), allow(unused_variables))]
+pub(crate) fn block<S: Step>(step: &mut S, deadline: Option<Instant>, origin: Origin) -> S::Output {
+    #[cfg(feature = "model")]
+    if point::is_live() {
+        return modelled::block(step, deadline, origin);
+    }
+    block_here(step, deadline)
+}
+
+#[inline(always)]
+fn block_here<S: Step>(step: &mut S, deadline: Option<Instant>) -> S::Output {
     let put_mode = if deadline.is_none() { PutMode::Committed } else { PutMode::Revocable };
     let mut is_first = true;
     loop {
@@ -77,7 +98,7 @@ fn park<S: Step>(step: &mut S, deadline: Option<Instant>, put_mode: PutMode) -> 
         let start = Instant::now();
         let recheck =
             step.waiter().recheck_at().filter(|at| deadline.is_none_or(|deadline| *at < deadline));
-        let is_woken = parker.park(recheck.or(deadline));
+        let is_woken = parker.park_or_recheck(deadline, recheck);
         let waiter = step.waiter();
         let mut spin = waiter.spin();
         spin.parked_since(start);
@@ -90,8 +111,19 @@ fn park<S: Step>(step: &mut S, deadline: Option<Instant>, put_mode: PutMode) -> 
 }
 
 #[cold]
-pub(crate) fn time_out<S: Step>(step: &mut S) -> S::Output {
+fn time_out<S: Step>(step: &mut S) -> S::Output {
     attempt_or_expire(step, Why::TimedOut)
+}
+
+/// The last look of a task that has polled the step before.
+#[cold]
+#[cfg_attr(not(feature = "model"), allow(unused_variables))]
+pub(crate) fn time_out_in_poll<S: Step>(step: &mut S, origin: Origin) -> S::Output {
+    #[cfg(feature = "model")]
+    if point::is_live() {
+        return modelled::time_out_in_poll(step, origin);
+    }
+    time_out(step)
 }
 
 /// How often one poll goes on because spinning paid.
@@ -99,7 +131,21 @@ const MOST_ROUNDS: u32 = 256;
 
 /// Polls the step for a task.
 #[inline]
-pub(crate) fn poll<S: Step>(step: &mut S, context: &mut Context<'_>) -> Poll<S::Output> {
+#[cfg_attr(not(feature = "model"), allow(unused_variables))]
+pub(crate) fn poll<S: Step>(
+    step: &mut S,
+    context: &mut Context<'_>,
+    origin: Origin,
+) -> Poll<S::Output> {
+    #[cfg(feature = "model")]
+    if point::is_live() {
+        return modelled::poll(step, context, origin);
+    }
+    poll_here(step, context)
+}
+
+#[inline(always)]
+fn poll_here<S: Step>(step: &mut S, context: &mut Context<'_>) -> Poll<S::Output> {
     if step.waiter().is_peer_elsewhere() {
         if let Some(polled) = poll_spinning(step, context) {
             return polled;

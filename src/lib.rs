@@ -70,6 +70,15 @@
 //!
 //! Values need be neither `'static` nor `Clone`, `Debug` or `Unpin`; ends can be sent to other threads if the values can.
 //!
+//! # Features
+//!
+//! All are off by default, and cost nothing then.
+//!
+//! | feature    | what it brings                                                                                        |
+//! |------------|-------------------------------------------------------------------------------------------------------|
+//! | `model`    | the module `model`: the interleavings of a program's own threads and tasks, explored in its tests     |
+//! | `proptest` | schedules of such models as values of proptest, which shrink                                          |
+//!
 //! # Panics
 //!
 //! A finished operation that is polled or waited for again panics, with its name. Otherwise these panic: user code; `end_as` with a [`Why`] that is no end; a routine
@@ -82,9 +91,12 @@ mod error;
 pub mod guide;
 pub mod iter;
 mod lockstep;
+#[cfg(feature = "model")]
+pub mod model;
 pub mod op;
 mod operation;
 mod panics;
+mod point;
 mod produce;
 mod queue;
 mod rendezvous;

@@ -107,8 +107,9 @@ pub enum Answer<T> {
 /// assert_eq!(reader.read_all().wait(), Ok(vec![5, 6, 7, 8, 9]));
 /// producer.join().unwrap();
 /// ```
+#[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn stream<T>() -> (Writer<T>, Reader<T>) {
-    let (writer, reader) = slot();
+    let (writer, reader) = slot("stream");
     let writer = Writer { half: writer, request: None };
     let reader = Reader {
         half: reader,

@@ -6,14 +6,20 @@
 
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
-use std::task::{Context, Poll};
-use std::thread::{self, JoinHandle, Scope, ScopedJoinHandle};
+use std::task::{Context, Poll, Waker};
+use std::thread;
 
 use crate::error::Why;
 use crate::lockstep::{Client, Server, simplex};
 use crate::panics;
+use crate::point::{Name, Origin};
 use crate::sequence::{Iter, Source};
-use crate::sync::{self, Arc, Condvar, Mutex};
+use crate::sync::{Arc, Mutex};
+use crate::wait::with_parker;
+
+use spawn::{JoinHandle, ScopedJoinHandle, SpawnIn};
+
+mod spawn;
 
 /// Runs a blocking routine on a thread, and makes an iterator, or a stream, of what it sends.
 ///
@@ -37,9 +43,13 @@ use crate::sync::{self, Arc, Condvar, Mutex};
 /// # Panics
 ///
 /// If the system cannot start a thread.
+#[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn produce<T: Send + 'static>(f: impl FnOnce(&mut Server<T>) + Send + 'static) -> Produced<T> {
     let (server, client) = simplex();
-    Iter::new(Production::new(client, thread::spawn(move || run(f, server))))
+    Iter::new(
+        Production::new(client, spawn::spawn(move || run(f, server))),
+        const { Name::of("produce") },
+    )
 }
 
 /// Runs a blocking routine that may fail on a thread. The items are results, and the routine's error is the last one, after everything that
@@ -63,11 +73,15 @@ pub fn produce<T: Send + 'static>(f: impl FnOnce(&mut Server<T>) + Send + 'stati
 /// # Panics
 ///
 /// If the system cannot start a thread.
+#[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn try_produce<T: Send + 'static, E: Send + 'static>(
     f: impl FnOnce(&mut Server<T>) -> Result<(), E> + Send + 'static,
 ) -> TryProduced<T, E> {
     let (server, client) = simplex();
-    Iter::new(TryProduction(Production::new(client, thread::spawn(move || run(f, server)))))
+    Iter::new(
+        TryProduction(Production::new(client, spawn::spawn(move || run(f, server)))),
+        const { Name::of("try_produce") },
+    )
 }
 
 /// Runs a blocking routine on a thread of a scope, with what it borrows, as [`produce`] does.
@@ -87,12 +101,16 @@ pub fn try_produce<T: Send + 'static, E: Send + 'static>(
 /// # Panics
 ///
 /// If the system cannot start a thread.
+#[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn produce_in<'scope, T: Send + 'scope>(
-    scope: &'scope Scope<'scope, '_>,
+    scope: impl SpawnIn<'scope>,
     f: impl FnOnce(&mut Server<T>) + Send + 'scope,
 ) -> ProducedIn<'scope, T> {
     let (server, client) = simplex();
-    Iter::new(Production::new(client, scope.spawn(move || run(f, server))))
+    Iter::new(
+        Production::new(client, scope.spawn_in(move || run(f, server))),
+        const { Name::of("produce_in") },
+    )
 }
 
 /// Runs a blocking routine on a pool, to which `spawn` gives it, as [`produce`] does on a thread of its own.
@@ -113,12 +131,13 @@ pub fn produce_in<'scope, T: Send + 'scope>(
 /// );
 /// assert_eq!(squares.collect::<Vec<_>>(), [1, 4, 9]);
 /// ```
+#[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn produce_on<T: Send + 'static>(
     spawn: impl FnOnce(Box<dyn FnOnce() + Send>),
     f: impl FnOnce(&mut Server<T>) + Send + 'static,
 ) -> ProducedOn<T> {
     let (server, client) = simplex();
-    Iter::new(Production::new(client, run_on(spawn, f, server)))
+    Iter::new(Production::new(client, run_on(spawn, f, server)), const { Name::of("produce_on") })
 }
 
 /// Runs a blocking routine that may fail on a pool: as [`produce_on`], with the routine's error as the last item, as in [`try_produce`].
@@ -136,12 +155,16 @@ pub fn produce_on<T: Send + 'static>(
 /// );
 /// assert!(numbers.eq([Ok(1), Err("that was all there was")]));
 /// ```
+#[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn try_produce_on<T: Send + 'static, E: Send + 'static>(
     spawn: impl FnOnce(Box<dyn FnOnce() + Send>),
     f: impl FnOnce(&mut Server<T>) -> Result<(), E> + Send + 'static,
 ) -> TryProducedOn<T, E> {
     let (server, client) = simplex();
-    Iter::new(TryProduction(Production::new(client, run_on(spawn, f, server))))
+    Iter::new(
+        TryProduction(Production::new(client, run_on(spawn, f, server))),
+        const { Name::of("try_produce_on") },
+    )
 }
 
 /// The items of a routine on a thread. See [`produce`].
@@ -198,7 +221,17 @@ pub struct PoolJob<R> {
 /// Whether a job on a pool is done, and how.
 struct Done<R> {
     state: Mutex<Progress<R>>,
-    condvar: Condvar,
+    /// The waker of the party that waits for it.
+    waiter: Mutex<Option<Waker>>,
+}
+
+impl<R> Done<R> {
+    fn wake(&self) {
+        let waiter = self.waiter.lock().take();
+        if let Some(waiter) = waiter {
+            waiter.wake(); // A parker's.
+        }
+    }
 }
 
 enum Progress<R> {
@@ -213,12 +246,17 @@ impl<R> Job for PoolJob<R> {
     type Output = R;
 
     fn join(self) -> thread::Result<Option<R>> {
-        let Done { state, condvar } = &*self.done;
-        let mut progress = state.lock();
-        while matches!(*progress, Progress::Running) {
-            progress = sync::wait_until(condvar, state, progress, None);
-        }
-        match std::mem::replace(&mut *progress, Progress::Gone) {
+        let Done { state, waiter } = &*self.done;
+        with_parker(|parker, waker| {
+            *waiter.lock() = Some(waker.clone());
+            while matches!(*state.lock(), Progress::Running) {
+                if !parker.park(None) {
+                    break; // In a model that has failed: the job may not end before this party does.
+                }
+            }
+        });
+        let progress = std::mem::replace(&mut *state.lock(), Progress::Gone);
+        match progress {
             Progress::Returned(result) => Ok(Some(result)),
             Progress::Panicked(payload) => Err(payload),
             Progress::Running | Progress::Gone => Ok(None),
@@ -232,7 +270,7 @@ struct Running<R>(Arc<Done<R>>);
 impl<R> Running<R> {
     fn set(&self, progress: Progress<R>) {
         *self.0.state.lock() = progress;
-        self.0.condvar.notify_all();
+        self.0.wake();
     }
 }
 
@@ -243,7 +281,7 @@ impl<R> Drop for Running<R> {
             *progress = Progress::Gone;
         }
         drop(progress);
-        self.0.condvar.notify_all();
+        self.0.wake();
     }
 }
 
@@ -253,8 +291,7 @@ fn run_on<T: Send + 'static, R: Send + 'static>(
     f: impl FnOnce(&mut Server<T>) -> R + Send + 'static,
     mut server: Server<T>,
 ) -> PoolJob<R> {
-    let condvar = Condvar::new();
-    let done = Arc::new(Done { state: Mutex::new(Progress::Running), condvar });
+    let done = Arc::new(Done { state: Mutex::new(Progress::Running), waiter: Mutex::new(None) });
     let running = Running(Arc::clone(&done));
     spawn(Box::new(move || {
         // A routine that panics takes its server along: the client is told `Panicked`.
@@ -299,16 +336,16 @@ impl<T, J: Job> Production<T, J> {
 impl<T, J: Job<Output = ()>> Source for Production<T, J> {
     type Item = T;
 
-    fn wait_next(&mut self) -> Option<T> {
-        let item = self.client.wait_next();
+    fn wait_next(&mut self, origin: Origin) -> Option<T> {
+        let item = self.client.wait_next(origin);
         if item.is_none() {
             self.join_at_end();
         }
         item
     }
 
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
-        let polled = self.client.poll_next(context);
+    fn poll_next(&mut self, context: &mut Context<'_>, origin: Origin) -> Poll<Option<T>> {
+        let polled = self.client.poll_next(context, origin);
         if matches!(polled, Poll::Ready(None)) {
             self.join_at_end();
         }
@@ -330,15 +367,15 @@ pub struct TryProduction<T, J>(Production<T, J>);
 impl<T, E, J: Job<Output = Result<(), E>>> Source for TryProduction<T, J> {
     type Item = Result<T, E>;
 
-    fn wait_next(&mut self) -> Option<Self::Item> {
-        match self.0.client.wait_next() {
+    fn wait_next(&mut self, origin: Origin) -> Option<Self::Item> {
+        match self.0.client.wait_next(origin) {
             Some(item) => Some(Ok(item)),
             None => self.0.join_at_end()?.err().map(Err),
         }
     }
 
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match self.0.client.poll_next(context) {
+    fn poll_next(&mut self, context: &mut Context<'_>, origin: Origin) -> Poll<Option<Self::Item>> {
+        match self.0.client.poll_next(context, origin) {
             Poll::Ready(Some(item)) => Poll::Ready(Some(Ok(item))),
             Poll::Ready(None) => {
                 let output = self.0.join_at_end();

@@ -8,6 +8,7 @@ use super::channel::Core;
 use super::closed::{Closed, ClosedStep};
 use crate::error::Why;
 use crate::operation::Op;
+use crate::point::{self, ChannelId, Name};
 use crate::sync::Arc;
 
 /// An end of a side.
@@ -22,6 +23,13 @@ impl<T, const SIDE: usize> End<T, SIDE> {
         Self { core: Some(core) }
     }
 
+    /// A model may let other parties act before what follows.
+    #[inline(always)]
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
+    pub(super) fn act(&self, name: Name) {
+        point::act(name, || ChannelId::of(&**self.core()));
+    }
+
     #[inline]
     pub(super) fn core(&self) -> &Arc<Core<T>> {
         self.core.as_ref().expect("an end that has not left")
@@ -30,12 +38,22 @@ impl<T, const SIDE: usize> End<T, SIDE> {
     /// Leaves; only the first call counts.
     pub(super) fn leave(&mut self, why: Why) {
         if let Some(core) = self.core.take() {
+            #[cfg(feature = "model")]
+            if point::is_live() {
+                let name = if SIDE == super::channel::SENDERS {
+                    const { Name::of("Sender") }
+                } else {
+                    const { Name::of("Receiver") }
+                };
+                point::leave(name, ChannelId::of(&*core), why);
+            }
             core.remove_end(SIDE, why);
         }
     }
 
-    pub(super) fn closed(&self) -> Closed<'_, T> {
-        Op::new(ClosedStep::new(self.core()))
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
+    pub(super) fn closed(&self, name: Name) -> Closed<'_, T> {
+        Op::new(ClosedStep::new(self.core()), name)
     }
 
     pub(super) fn close(&self) -> bool {
@@ -88,6 +106,13 @@ pub(super) struct WeakEnd<T, const SIDE: usize> {
 }
 
 impl<T, const SIDE: usize> WeakEnd<T, SIDE> {
+    /// See `End::act`.
+    #[inline(always)]
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
+    pub(super) fn act(&self, name: Name) {
+        point::act(name, || ChannelId::of(&*self.core));
+    }
+
     pub(super) fn upgrade(&self) -> Option<End<T, SIDE>> {
         let is_alive = self.core.with_state(|state| {
             let is_alive = state.ends()[SIDE] > 0;

@@ -9,6 +9,9 @@ use super::send::{Send, SendStep};
 use super::state::Outcome;
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
+use crate::point::Name;
+#[cfg(feature = "model")]
+use crate::point::{self, ChannelId};
 use crate::queue::Ticket;
 use crate::step::{Attempt, SelectStep, Step};
 
@@ -124,14 +127,20 @@ impl<'a, T> Permit<'a, T> {
     /// assert!(send.await.is_ok());
     /// # });
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn send(mut self, value: T) -> Send<'a, T> {
-        Op::new(SendStep::new(self.core, value, mem::take(&mut self.receiver)))
+        let receiver = mem::take(&mut self.receiver);
+        Op::new(SendStep::new(self.core, value, receiver), const { Name::of("Permit::send") })
     }
 }
 
 impl<T> Drop for Permit<'_, T> {
     fn drop(&mut self) {
         if let Some(receiver) = self.receiver.take() {
+            #[cfg(feature = "model")]
+            if point::is_live() {
+                point::leave(const { Name::of("Permit") }, ChannelId::of(self.core), Why::Dropped);
+            }
             self.core.with(|state, wakes| state.release(receiver, wakes));
         }
     }
