@@ -384,4 +384,5 @@ impl Asker {
 }
 
 #[cfg(test)]
+#[path = "protocol/tests.rs"]
 mod tests;
