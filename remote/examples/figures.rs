@@ -193,6 +193,7 @@ async fn measure() -> Result<(), Failure> {
     for (size, took) in BATCHES.into_iter().zip(batches) {
         row(&format!("batches: `import_reader`, `read({size})`"), median(took), size);
     }
+    let deaths = deaths().await?;
     ratios.sort_by(f64::total_cmp);
     println!(
         "\nlockstep / raw zenoh: {:.2} ({:.2} to {:.2} in {ROUNDS} rounds)",
@@ -200,5 +201,34 @@ async fn measure() -> Result<(), Failure> {
         ratios[0],
         ratios[ROUNDS - 1]
     );
+    println!(
+        "\nfrom `kill -9` of the producing process to `Dropped`, with no grace: {:.0} ms in the median of {}, {:.0} ms at worst",
+        deaths[deaths.len() / 2].as_secs_f64() * 1e3,
+        deaths.len(),
+        deaths[deaths.len() - 1].as_secs_f64() * 1e3,
+    );
     Ok(())
+}
+
+/// Kills the producing process in the middle of a stream, again and again. How long it took until the reader was told, sorted.
+async fn deaths() -> Result<Vec<Duration>, Failure> {
+    let mut took = vec![];
+    for round in 0..15 {
+        let (mut server, port) = start("zenoh")?;
+        let session = zenoh::open(open_local_connecting(port)).await?;
+        let options = Options { grace: Duration::ZERO, ..Options::default() };
+        let (mut reader, driver) =
+            import_reader::<u64>(&session, "figures/batches", options).await?;
+        tokio::spawn(driver);
+        for _ in 0..10 + round {
+            reader.read(100).await?;
+        }
+        let begun = Instant::now();
+        server.0.kill()?;
+        while reader.read(100).await.is_ok() {}
+        took.push(begun.elapsed());
+        session.close().await?;
+    }
+    took.sort_unstable();
+    Ok(took)
 }

@@ -174,7 +174,7 @@ fn texts(directory: &Path) -> impl Iterator<Item = Text> + Send + 'static {
 fn pieces(mut text: String) -> Vec<String> {
     let mut pieces = Vec::new();
     while text.len() > CHUNK {
-        let end = text.floor_char_boundary(CHUNK);
+        let end = (0..=CHUNK).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         let cut = text[..end].rfind(|c| !is_word(c)).filter(|at| *at > 0);
         // A word that is longer than a piece goes whole.
         let cut = cut.or_else(|| text[end..].find(|c| !is_word(c)).map(|at| end + at));

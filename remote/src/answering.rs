@@ -12,7 +12,7 @@
 //! An answer that is lost on its way is asked for again, so sending it never fails here.
 
 use std::future::{Future, pending};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_lite::future::or;
 use handover::Why;
@@ -119,7 +119,7 @@ impl Desk {
     ) -> Result<Self, Error> {
         let names = Names::new(key)?;
         let epoch = fresh_id();
-        if is_taken(session, &names, epoch).await? {
+        if is_taken(session, &names, epoch, options.ask).await? {
             return Err(Error::Taken);
         }
         let key = KeyExpr::new(names.answerer(epoch)).map_err(Error::Session)?;
@@ -133,7 +133,7 @@ impl Desk {
         let token =
             session.liveliness().declare_token(key.clone()).await.map_err(Error::Session)?;
         // Two that looked before either was there see each other now.
-        if is_taken(session, &names, epoch).await? {
+        if is_taken(session, &names, epoch, options.ask).await? {
             return Err(Error::Taken);
         }
         Ok(Self { epoch, options, key, questions, askers, _token: token })
@@ -244,8 +244,14 @@ pub(crate) fn payload(query: &Query) -> Vec<u8> {
     query.payload().map(|payload| payload.to_bytes().into_owned()).unwrap_or_default()
 }
 
-async fn is_taken(session: &Session, names: &Names, epoch: u64) -> Result<bool, Error> {
-    let others = session.liveliness().get(format!("{}/*", names.answerers()));
+/// Whether another life of an answerer is seen. A peer that hangs is not waited for.
+async fn is_taken(
+    session: &Session,
+    names: &Names,
+    epoch: u64,
+    patience: Duration,
+) -> Result<bool, Error> {
+    let others = session.liveliness().get(format!("{}/*", names.answerers())).timeout(patience);
     let others = others.await.map_err(Error::Session)?;
     let own = names.answerer(epoch);
     while let Ok(reply) = others.recv_async().await {

@@ -385,7 +385,28 @@ impl<T> Worker<T> {
 ///
 /// If it is dropped, nothing has begun.
 ///
-/// See [`share`] for an example.
+/// ```
+/// use handover_remote::{Options, open_local, work, zenoh};
+/// # use handover::rendezvous;
+/// # use handover_remote::share;
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let session = zenoh::open(open_local()).await.unwrap();
+/// # let (jobs, receiver) = rendezvous::<String>();
+/// # let sharing = tokio::spawn(share(&session, "names", receiver, Options::default()).await.unwrap());
+/// # tokio::spawn(async move { jobs.send("a name".into()).await.map(|()| jobs.finish()) });
+/// let mut jobs = work::<String>(&session, "names", Options::default()).await.unwrap();
+/// let job = jobs.next().await.unwrap().unwrap();
+/// assert_eq!((job.as_str(), job.attempts()), ("a name", 1));
+/// drop(job); // given back: the next worker that is free gets it, here the same one
+///
+/// let job = jobs.next().await.unwrap().unwrap();
+/// assert_eq!((job.as_str(), job.attempts()), ("a name", 2));
+/// job.done().await.unwrap(); // nobody gets it again
+/// assert!(jobs.next().await.unwrap().is_none());
+/// # assert_eq!(sharing.await.unwrap().given_again, 1);
+/// # });
+/// ```
 pub async fn work<T>(session: &Session, key: &str, options: Options) -> Result<Jobs<T>, Error>
 where
     T: DeserializeOwned,
@@ -394,7 +415,7 @@ where
     Ok(Jobs { line: Some(line), open: None, is_finished: false, item: PhantomData })
 }
 
-/// Where jobs are got, one at a time. See [`work`].
+/// Where jobs are got, one at a time. See [`work`], with an example.
 ///
 /// Dropping it says so to the sharing side, which gives a job that is out to somebody else.
 pub struct Jobs<T> {
@@ -507,7 +528,7 @@ impl<T> fmt::Debug for Jobs<T> {
     }
 }
 
-/// A job in hand. It is an `&mut T` too.
+/// A job in hand. It is an `&mut T` too. See [`work`] for an example.
 ///
 /// [`done`](Job::done) says that it is done. Dropping it, also in a panic, gives it back: another worker gets it.
 #[must_use = "a job that is dropped is given back"]
@@ -540,7 +561,7 @@ impl<T> Job<'_, T> {
     ///
     /// It is said once the future was polled. Dropping it then does not wait until it is known; the next [`Jobs::next`] does.
     ///
-    /// See [`share`] for an example.
+    /// See [`work`] for an example.
     pub async fn done(mut self) -> Result<(), Error> {
         self.is_done = true;
         self.jobs.ask(Ask::Done)?;

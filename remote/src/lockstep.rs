@@ -131,7 +131,23 @@ impl<T: Serialize + Send, U: DeserializeOwned + Send> Source for Lockstep<T, U> 
 ///
 /// If it is dropped, nothing is imported.
 ///
-/// See [`export`] for an example.
+/// ```
+/// use handover::simplex;
+/// use handover_remote::{Options, export, import, open_local, zenoh};
+/// use std::thread;
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let session = zenoh::open(open_local()).await.unwrap();
+/// # let (mut server, client) = simplex::<String>();
+/// # thread::spawn(move || server.send_all(["to be", "or not"].map(String::from)).wait().is_ok());
+/// # tokio::spawn(export(&session, "lines", client, Options::default()).await.unwrap());
+/// let (mut lines, driver) = import::<String, ()>(&session, "lines", Options::default()).await.unwrap();
+/// let importing = tokio::spawn(driver);
+/// assert_eq!(lines.recv().await.unwrap(), "to be");
+/// lines.close();
+/// importing.await.unwrap().unwrap(); // nothing broke it
+/// # });
+/// ```
 pub async fn import<T, U>(
     session: &Session,
     key: &str,

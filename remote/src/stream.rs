@@ -245,7 +245,24 @@ fn to_usize(n: u64) -> usize {
 ///
 /// If it is dropped, nothing is imported.
 ///
-/// See [`export_reader`] for an example.
+/// ```
+/// use handover::stream;
+/// use handover_remote::{Options, export_reader, import_reader, open_local, zenoh};
+/// # use std::thread;
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let session = zenoh::open(open_local()).await.unwrap();
+/// # let (mut writer, reader) = stream::<u32>();
+/// # thread::spawn(move || writer.write(0..100).wait().map(|()| writer.finish()));
+/// # tokio::spawn(export_reader(&session, "numbers", reader, Options::default()).await.unwrap());
+/// let (reader, driver) = import_reader::<u32>(&session, "numbers", Options::default()).await.unwrap();
+/// let importing = tokio::spawn(driver);
+/// // Batches of 16, the next one asked for while this one is used.
+/// let sum = tokio::task::spawn_blocking(move || reader.into_ahead(16).sum::<u32>()).await.unwrap();
+/// assert_eq!(sum, 4950);
+/// importing.await.unwrap().unwrap();
+/// # });
+/// ```
 pub async fn import_reader<T>(
     session: &Session,
     key: &str,

@@ -94,7 +94,7 @@ fn receives_that_are_given_up_lose_nothing() {
     run(async {
         let (there, here) = two_sessions().await;
         let (mut server, client) = simplex::<u64>();
-        thread::spawn(move || server.send_all(0..).wait().map(|()| ()).unwrap_err());
+        thread::spawn(move || server.send_all(0..).wait().unwrap_err());
         let options = Options::default();
         let exporting = tokio::spawn(export(&there, "given-up", client, options).await.unwrap());
         let (mut client, driver) = import::<u64, ()>(&here, "given-up", options).await.unwrap();
@@ -141,7 +141,7 @@ fn a_second_importer_is_refused() {
     run(async {
         let (there, here) = two_sessions().await;
         let (mut server, client) = simplex::<u32>();
-        thread::spawn(move || server.send_all(0..).wait().map(|()| ()).unwrap_err());
+        thread::spawn(move || server.send_all(0..).wait().unwrap_err());
         let options = Options::default();
         let exporting = tokio::spawn(export(&there, "once", client, options).await.unwrap());
         let (mut first, driver) = import::<u32, ()>(&here, "once", options).await.unwrap();
