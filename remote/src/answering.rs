@@ -166,7 +166,7 @@ impl Desk {
 
     /// Somebody is there who may ask.
     pub(crate) fn has_askers(&self) -> bool {
-        self.askers.anybody().is_some()
+        self.askers.is_anybody()
     }
 
     /// When this asker counts as dead, given when that was last said.

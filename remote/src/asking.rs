@@ -5,7 +5,7 @@
 //! | an answer of this number comes | it is given to the caller |
 //! | the query ends without one (its link died, or `ask` is over) | ask again under the same number, at once or after a pause that grows to 100 ms |
 //! | a token goes (a query may never end if its link dies as it is sent) | ask again under the same number |
-//! | the answerer's own token is away before this asker is welcome there | take another one |
+//! | a hello is not answered, or the answerer's own token is away before this asker is welcome there | try the next one that is here |
 //! | the answerer's own token is away | wait until it is back, for `grace`; then it is gone |
 //! | there is no answerer yet | wait for one, however long |
 //! | the caller drops the future | the question stays open: the next call goes on with it |
@@ -41,6 +41,8 @@ pub(crate) struct Line {
     asker: Asker,
     answerers: Presence,
     querier: Option<Querier<'static>>,
+    /// The answerer that was tried last, while this asker is welcome nowhere.
+    tried: u64,
     open: Option<Open>,
     away_since: Option<Instant>,
     pause: Duration,
@@ -87,6 +89,7 @@ impl Line {
             asker: Asker::new(me),
             answerers,
             querier: None,
+            tried: 0,
             open: None,
             away_since: None,
             pause: FIRST_PAUSE,
@@ -135,6 +138,8 @@ impl Line {
 
     /// The query has ended without an answer.
     async fn unanswered(&mut self) {
+        // A hello that nobody answers may have gone to a life that has ended, and whose token is seen for a while yet.
+        self.asker.unbind();
         let has_waited = self.open.take().is_none_or(|open| open.asked_at.elapsed() > self.pause);
         if !has_waited {
             let pause = self.pause;
@@ -186,7 +191,7 @@ impl Line {
                 return Err(Error::session_closed());
             }
             let Some(epoch) = self.asker.epoch() else {
-                match self.answerers.anybody() {
+                match self.answerers.next_after(self.tried) {
                     Some(epoch) => self.bind(epoch).await?,
                     None if self.asker.is_leaving() => return Err(Error::Gone),
                     None => self.answerers.changed().await,
@@ -207,7 +212,7 @@ impl Line {
                     let since = *self.away_since.get_or_insert_with(Instant::now);
                     let left = self.options.grace.saturating_sub(since.elapsed());
                     if left.is_zero() {
-                        let has_another = self.answerers.anybody().is_some();
+                        let has_another = self.answerers.is_anybody();
                         return Err(if has_another { Error::Restarted } else { Error::Gone });
                     }
                     or(self.answerers.changed(), sleep(left)).await;
@@ -226,6 +231,7 @@ impl Line {
             .await
             .map_err(Error::Session)?;
         self.querier = Some(querier);
+        self.tried = epoch;
         self.asker.bind(epoch);
         Ok(())
     }

@@ -79,9 +79,14 @@ impl Presence {
         }
     }
 
-    /// The lowest id of those that are here.
-    pub(crate) fn anybody(&self) -> Option<u64> {
-        self.shared.lock().here.iter().min().copied()
+    /// Somebody is here.
+    pub(crate) fn is_anybody(&self) -> bool {
+        !self.shared.lock().here.is_empty()
+    }
+
+    /// Of those that are here, the one with the next higher id than this; after the last one the first one again.
+    pub(crate) fn next_after(&self, id: u64) -> Option<u64> {
+        self.shared.lock().next_after(id)
     }
 
     /// So many departures were heard of, of whomever.
@@ -150,6 +155,11 @@ impl Drop for Listener {
 }
 
 impl State {
+    fn next_after(&self, id: u64) -> Option<u64> {
+        let higher = self.here.iter().filter(|other| **other > id).min();
+        higher.or_else(|| self.here.iter().min()).copied()
+    }
+
     fn note(&mut self, id: u64, is_here: bool) {
         self.left.retain(|&other| other != id);
         if is_here {
@@ -168,6 +178,19 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn those_that_are_here_come_in_turn() {
+        let mut state = State::default();
+        assert_eq!(state.next_after(0), None);
+        for id in [7, 3, 5] {
+            state.note(id, true);
+        }
+        let turns = [0, 3, 5, 7, 8].map(|id| state.next_after(id).unwrap());
+        assert_eq!(turns, [3, 5, 7, 3, 3]);
+        state.note(5, false);
+        assert_eq!(state.next_after(3), Some(7));
+    }
 
     #[test]
     fn only_the_last_departures_are_remembered() {

@@ -23,7 +23,8 @@ use crate::options::Options;
 /// A whole write, for a reader that asks for one, has no more items than this on its way.
 const WRITE: u64 = 1024;
 
-/// An answer to a request without a bound has so many items until their size is known, and no more than the most.
+/// An answer to a request without a bound, or with a very large one, has so many items until their size is known, and no more than the
+/// most: a peer cannot make this process hold without end.
 const FIRST_PIECE: usize = 64;
 const MOST: u64 = 1 << 16;
 
@@ -180,10 +181,10 @@ impl<T: Serialize + Send> Batches<T> {
             }
             Wanted::UpTo(n) => {
                 self.was_short = false;
-                return self.reader.read_some(to_usize(n)).await;
+                return self.reader.read_some(to_usize(n.min(MOST))).await;
             }
-            Wanted::Exactly(n) => to_usize(n),
-            Wanted::All => match self.item_size {
+            Wanted::Exactly(n @ ..=MOST) => to_usize(n),
+            Wanted::Exactly(_) | Wanted::All => match self.item_size {
                 Some(size) => (self.limit / size.max(1)).clamp(1, to_usize(MOST)),
                 None => FIRST_PIECE,
             },
@@ -414,6 +415,29 @@ mod tests {
         assert!(unpack::<String>(&bytes, Wanted::One).is_err());
         let many = codec::append(&Batch { items: u64::MAX - 1, is_short: false }, vec![]).unwrap();
         assert!(unpack::<String>(&many, Wanted::All).is_err());
+    }
+
+    #[test]
+    fn a_peer_cannot_ask_for_more_than_is_good() {
+        let (mut writer, reader) = stream::<u8>();
+        let mut source = Batches {
+            reader,
+            left_over: VecDeque::new(),
+            was_short: false,
+            item_size: None,
+            limit: 1000,
+        };
+        let thread = std::thread::spawn(move || writer.write(std::iter::repeat(1)).wait().is_ok());
+        for (wanted, most) in [
+            (Wanted::Exactly(u64::MAX - 1), FIRST_PIECE),
+            (Wanted::UpTo(u64::MAX), to_usize(MOST)),
+            (Wanted::All, FIRST_PIECE),
+        ] {
+            let items = futures_lite::future::block_on(source.read(wanted)).unwrap();
+            assert_eq!(items.len(), most, "{wanted:?}");
+        }
+        drop(source);
+        assert!(!thread.join().unwrap());
     }
 
     #[test]
