@@ -45,6 +45,7 @@
 //! | take turns, one value a turn; `send` is `yield` | [`simplex`] |
 //! | take turns, and answer the questions of one asker | [`duplex`] |
 //! | many items, as many at a time as the reader says | [`stream`] |
+//! | bytes, by `std::io`, `futures_io` or `tokio::io` | [`pipe`] |
 //! | many senders and many receivers, each value to one receiver that is free | [`rendezvous`] |
 //! | an actor that answers many askers | [`rendezvous`], with a reply end of a [`simplex`] inside the message |
 //! | whichever of several operations can be done first | [`select`](select()) |
@@ -85,6 +86,7 @@ mod lockstep;
 pub mod op;
 mod operation;
 mod panics;
+mod pipe;
 mod produce;
 mod queue;
 mod rendezvous;
@@ -98,6 +100,7 @@ mod wait;
 
 pub use error::{RecvError, Rest, SendError, Why, WriteError};
 pub use lockstep::{Client, Server, duplex, simplex};
+pub use pipe::{PipeReader, PipeWriter, pipe};
 pub use produce::{
     Generator, Produced, ProducedIn, ProducedOn, TryGenerator, TryProduced, TryProducedOn,
     generate, produce, produce_in, produce_on, try_generate, try_produce, try_produce_on,

@@ -25,6 +25,7 @@
 
 pub use crate::lockstep::{Answer, Ask, Demand, Exchange, Recv, SendAll};
 pub use crate::operation::{Op, Until};
+pub use crate::pipe::Finished;
 pub use crate::rendezvous::{Closed, Reserve, Send, SendEach, Take};
 pub use crate::select::{Arm, Select};
 pub use crate::slot::{Left, PeerLeft};

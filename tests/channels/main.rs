@@ -11,6 +11,7 @@ mod errors;
 mod expiry;
 mod interrupts;
 mod lockstep;
+mod pipe;
 mod produce;
 mod rendezvous;
 mod select;
