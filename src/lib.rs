@@ -91,7 +91,11 @@ mod produce;
 mod queue;
 mod rendezvous;
 mod select;
+#[cfg(feature = "sink")]
+mod send_stream;
 mod sequence;
+#[cfg(feature = "sink")]
+pub mod sink;
 mod slot;
 mod step;
 mod stream;

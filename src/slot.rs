@@ -276,6 +276,13 @@ impl<M, const ME: u32> Half<M, ME> {
         end_of(self.shared.word.load(Relaxed), Self::PEER)
     }
 
+    /// Whether this party has left.
+    #[cfg(feature = "sink")]
+    pub(crate) fn has_left(&self) -> bool {
+        // Ordering: Relaxed, since this party's own call has set it.
+        end_of(self.shared.word.load(Relaxed), ME).is_some()
+    }
+
     /// Whether the word has changed since this party last looked: what a spinning party watches.
     #[inline(always)]
     pub(crate) fn is_changed(&self) -> bool {

@@ -16,6 +16,8 @@ mod produce;
 mod rendezvous;
 mod select;
 mod sequences;
+#[cfg(feature = "sink")]
+mod sinks;
 mod stream;
 mod support;
 mod until;

@@ -6,6 +6,8 @@ mod events;
 mod hash_tree;
 mod lines_to_async;
 mod links;
+#[cfg(feature = "tokio")]
+mod pipes;
 mod pool;
 mod programs;
 mod select_race;
