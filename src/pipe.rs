@@ -66,6 +66,8 @@ fn deadline(timeout: Option<Duration>) -> Option<Instant> {
 ///
 /// For small pieces put a [`BufWriter`](std::io::BufWriter) around the writer, and read by `BufRead`: one copy, where `Read` makes two.
 ///
+/// Where the traits of two families are in scope at once, a call says which it means: `BufRead::fill_buf(&mut reader)`.
+///
 /// The reader finds the end (0 bytes) only after [`finish`](PipeWriter::finish) or a shutdown; after a drop or a panic of the writer it finds
 /// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof), so that bytes that were cut short do not look complete.
 ///

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::io::{self, BufRead, Read};
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::task::{Context, Poll, ready};
+#[cfg(any(feature = "futures-io", feature = "tokio"))]
+use std::task::Context;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use super::{Loan, MOST, deadline};

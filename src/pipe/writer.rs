@@ -3,7 +3,9 @@
 use std::fmt;
 use std::io::{self, IoSlice, Write};
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::task::{Context, Poll};
+#[cfg(any(feature = "futures-io", feature = "tokio"))]
+use std::task::Context;
+use std::task::Poll;
 use std::time::Duration;
 
 use super::{Loan, deadline};
