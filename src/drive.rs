@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::error::Why;
+use crate::point::Origin;
 use crate::step::{Attempt, PutMode, Step, Waiter};
 use crate::wait::{WaiterKind, is_past, with_parker};
 
@@ -25,7 +26,8 @@ fn spin(step: &mut impl Step, kind: WaiterKind) -> bool {
 }
 
 /// Never blocks: the step is done at once or expires.
-pub(crate) fn now<S: Step>(step: &mut S) -> S::Output {
+#[allow(unused_variables, reason = "the origin is for reports")]
+pub(crate) fn now<S: Step>(step: &mut S, origin: Origin) -> S::Output {
     attempt_or_expire(step, Why::NotReady)
 }
 
@@ -39,7 +41,13 @@ fn attempt_or_expire<S: Step>(step: &mut S, why: Why) -> S::Output {
 
 /// Blocks this thread until the step is done, or until `deadline` if there is one.
 #[inline]
-pub(crate) fn block<S: Step>(step: &mut S, deadline: Option<Instant>) -> S::Output {
+#[allow(unused_variables, reason = "the origin is for reports")]
+pub(crate) fn block<S: Step>(step: &mut S, deadline: Option<Instant>, origin: Origin) -> S::Output {
+    block_here(step, deadline)
+}
+
+#[inline(always)]
+fn block_here<S: Step>(step: &mut S, deadline: Option<Instant>) -> S::Output {
     let put_mode = if deadline.is_none() { PutMode::Committed } else { PutMode::Revocable };
     let mut is_first = true;
     loop {
@@ -90,8 +98,15 @@ fn park<S: Step>(step: &mut S, deadline: Option<Instant>, put_mode: PutMode) -> 
 }
 
 #[cold]
-pub(crate) fn time_out<S: Step>(step: &mut S) -> S::Output {
+fn time_out<S: Step>(step: &mut S) -> S::Output {
     attempt_or_expire(step, Why::TimedOut)
+}
+
+/// The last look of a task that has polled the step before.
+#[cold]
+#[allow(unused_variables, reason = "the origin is for reports")]
+pub(crate) fn time_out_in_poll<S: Step>(step: &mut S, origin: Origin) -> S::Output {
+    time_out(step)
 }
 
 /// How often one poll goes on because spinning paid.
@@ -99,7 +114,17 @@ const MOST_ROUNDS: u32 = 256;
 
 /// Polls the step for a task.
 #[inline]
-pub(crate) fn poll<S: Step>(step: &mut S, context: &mut Context<'_>) -> Poll<S::Output> {
+#[allow(unused_variables, reason = "the origin is for reports")]
+pub(crate) fn poll<S: Step>(
+    step: &mut S,
+    context: &mut Context<'_>,
+    origin: Origin,
+) -> Poll<S::Output> {
+    poll_here(step, context)
+}
+
+#[inline(always)]
+fn poll_here<S: Step>(step: &mut S, context: &mut Context<'_>) -> Poll<S::Output> {
     if step.waiter().is_peer_elsewhere() {
         if let Some(polled) = poll_spinning(step, context) {
             return polled;

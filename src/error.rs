@@ -6,6 +6,8 @@ use std::io;
 
 use parking_lot::Mutex;
 
+use crate::point::Reason;
+
 /// Why an operation ended without what it was for.
 ///
 /// Every error of this crate turns into it by `?`, without what it carries. The first three are the end of a channel, told by [`is_end`](Why::is_end): the peer will never answer again. The first
@@ -389,5 +391,30 @@ impl<I: Iterator> Iterator for Rest<I> {
 impl<I: Iterator> fmt::Debug for Rest<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rest").field("size_hint", &self.size_hint()).finish()
+    }
+}
+
+impl Reason for RecvError {
+    fn reason(&self) -> Why {
+        self.why
+    }
+}
+
+impl<T> Reason for SendError<T> {
+    fn reason(&self) -> Why {
+        self.why
+    }
+}
+
+impl<I: Iterator> Reason for WriteError<I> {
+    fn reason(&self) -> Why {
+        self.why
+    }
+}
+
+/// An error of a pipe has its reason inside.
+impl Reason for io::Error {
+    fn reason(&self) -> Why {
+        self.get_ref().and_then(|inner| inner.downcast_ref()).copied().unwrap_or(Why::Dropped)
     }
 }

@@ -87,6 +87,7 @@ pub mod op;
 mod operation;
 mod panics;
 mod pipe;
+mod point;
 mod produce;
 mod queue;
 mod rendezvous;

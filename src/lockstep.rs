@@ -14,7 +14,9 @@
 //! `Answer` before its put does as `Exchange`. A server looks at the end first, a client at its message first. A plain demand is put for good: it carries
 //! nothing to be missed, so it stays when its `Recv` is dropped, and the next one adopts it.
 
+use crate::point;
 use crate::slot::{Answerer, Asker, Message, slot};
+use crate::step::Waiter as _;
 
 mod client;
 mod iter;
@@ -51,8 +53,9 @@ type ClientHalf<T, U> = Asker<Message<T, U>>;
 /// assert_eq!(client.into_iter().take(3).collect::<Vec<_>>(), [1, 4, 9]);
 /// squares.join().unwrap();
 /// ```
+#[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn simplex<T>() -> (Server<T>, Client<T>) {
-    duplex()
+    lockstep("simplex")
 }
 
 /// Creates a channel in lockstep in which values go both ways: each demand brings one up, each answer one down.
@@ -74,7 +77,15 @@ pub fn simplex<T>() -> (Server<T>, Client<T>) {
 /// client.close();
 /// assert_eq!(clerk.join().unwrap(), Ok(9));
 /// ```
+#[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn duplex<T, U>() -> (Server<T, U>, Client<T, U>) {
+    lockstep("duplex")
+}
+
+/// Both ends, for the function `kind`.
+#[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
+fn lockstep<T, U>(kind: &'static str) -> (Server<T, U>, Client<T, U>) {
     let (server, client) = slot();
+    point::made(client.channel(), kind);
     (Server { half: server }, Client { half: client, reported_end: None, is_over: false })
 }

@@ -6,19 +6,38 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::drive;
-use crate::step::{ReclaimStep, Step};
+use crate::point::{self, Name, Origin};
+use crate::step::{ReclaimStep, Step, Waiter};
 
 /// An operation that is not done yet: await it, or say how to block. See [`op`](crate::op).
 #[must_use = "an operation does nothing until it is awaited (`.await`), waited for (`.wait()`) or tried (`.now()`)"]
 pub struct Op<S: Step> {
     pub(crate) step: S,
     is_done: bool,
+    origin: Origin,
 }
 
 impl<S: Step> Op<S> {
+    /// `name` is the method that makes the operation.
     #[inline]
-    pub(crate) const fn new(step: S) -> Self {
-        Self { step, is_done: false }
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
+    pub(crate) const fn new(step: S, name: Name) -> Self {
+        Self::made_by(Origin::of(name), step)
+    }
+
+    #[inline]
+    pub(crate) const fn made_by(origin: Origin, step: S) -> Self {
+        Self { step, is_done: false, origin }
+    }
+
+    /// The same operation, as one that another method has made.
+    #[cfg(feature = "sink")]
+    pub(crate) const fn set_origin(&mut self, origin: Origin) {
+        self.origin = origin;
+    }
+
+    pub(crate) const fn origin(&self) -> Origin {
+        self.origin
     }
 
     pub(crate) const fn is_done(&self) -> bool {
@@ -49,7 +68,7 @@ impl<S: Step> Op<S> {
     /// assert_eq!(client.recv().wait(), Ok("an item"));
     /// ```
     pub fn wait(self) -> S::Output {
-        self.finish(|step| drive::block(step, None))
+        self.finish(|step, origin| drive::block(step, None, origin))
     }
 
     /// Blocks this thread until the operation is done, for at most `timeout`: then it is withdrawn, and the error is
@@ -63,8 +82,8 @@ impl<S: Step> Op<S> {
     /// assert!(error.is_timed_out());
     /// ```
     pub fn wait_timeout(self, timeout: Duration) -> S::Output {
-        let deadline = Instant::now().checked_add(timeout);
-        self.finish(|step| drive::block(step, deadline))
+        let deadline = point::now().checked_add(timeout);
+        self.finish(|step, origin| drive::block(step, deadline, origin))
     }
 
     /// Blocks this thread until the operation is done, at most until `deadline`: then it is withdrawn, and the error is
@@ -78,7 +97,7 @@ impl<S: Step> Op<S> {
     /// assert!(client.recv().wait_deadline(deadline).unwrap_err().is_timed_out());
     /// ```
     pub fn wait_deadline(self, deadline: Instant) -> S::Output {
-        self.finish(|step| drive::block(step, Some(deadline)))
+        self.finish(|step, origin| drive::block(step, Some(deadline), origin))
     }
 
     /// Never blocks: the operation is done at once, or it is withdrawn and the error is [`Why::NotReady`](crate::Why::NotReady).
@@ -114,16 +133,16 @@ impl<S: Step> Op<S> {
     }
 
     #[inline]
-    fn finish(mut self, run: impl FnOnce(&mut S) -> S::Output) -> S::Output {
+    fn finish(mut self, run: impl FnOnce(&mut S, Origin) -> S::Output) -> S::Output {
         self.assert_unfinished();
-        let output = run(&mut self.step);
+        let output = run(&mut self.step, self.origin);
         self.is_done = true;
         output
     }
 
     /// The time is up.
     fn time_out(&mut self) -> S::Output {
-        let output = drive::time_out(&mut self.step);
+        let output = drive::time_out_in_poll(&mut self.step, self.origin);
         self.is_done = true;
         output
     }
@@ -165,6 +184,7 @@ impl<S: ReclaimStep> Op<S> {
         if self.is_done {
             return None;
         }
+        point::withdraw(self.origin, || self.step.waiter().channel());
         let value = self.step.reclaim();
         self.is_done = true;
         value
@@ -241,7 +261,8 @@ impl<S: Step> Future for Op<S> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<S::Output> {
         self.assert_unfinished();
-        let polled = drive::poll(&mut self.step, context);
+        let origin = self.origin;
+        let polled = drive::poll(&mut self.step, context, origin);
         self.is_done = polled.is_ready();
         polled
     }
@@ -253,6 +274,7 @@ impl<S: Step> Unpin for Op<S> {}
 impl<S: Step> Drop for Op<S> {
     fn drop(&mut self) {
         if !self.is_done {
+            point::withdraw(self.origin, || self.step.waiter().channel());
             self.step.withdraw();
         }
     }

@@ -19,6 +19,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::error::Why;
 use crate::operation::Op;
+use crate::point::{self, ChannelId};
 use crate::sync::Arc;
 
 mod channel;
@@ -84,8 +85,10 @@ pub use sink::SenderSink;
 /// thread::spawn(move || tx.send(Rc::new(1)).wait());
 /// assert_eq!(*rx.recv().wait().unwrap(), 1);
 /// ```
+#[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn rendezvous<T>() -> (Sender<T>, Receiver<T>) {
     let core = Core::new([1, 1]);
+    point::made(ChannelId::of(&*core), "rendezvous");
     (Sender { end: End::counted(Arc::clone(&core)) }, Receiver { end: End::counted(core) })
 }
 
@@ -101,8 +104,11 @@ pub fn rendezvous<T>() -> (Sender<T>, Receiver<T>) {
 /// let choice = select((never::<u8>().recv(), rx.recv())).wait();
 /// assert!(matches!(choice, Sel2::B(Err(_))));
 /// ```
+#[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn never<T>() -> Receiver<T> {
-    Receiver { end: End::counted(Core::new([0, 1])) }
+    let core = Core::new([0, 1]);
+    point::made(ChannelId::of(&*core), "never");
+    Receiver { end: End::counted(core) }
 }
 
 /// What a channel has to do just now: see [`Sender::stats`].
@@ -158,8 +164,9 @@ impl<T> Sender<T> {
     /// let error = tx.send("too late").wait().unwrap_err();
     /// assert_eq!(error.into_unsent(), Some("too late"));
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn send(&self, value: T) -> Send<'_, T> {
-        Op::new(SendStep::new(self.end.core(), value, None))
+        Op::new(SendStep::new(self.end.core(), value, None), &"Sender::send")
     }
 
     /// Hands over each item, one after the other. The iterator makes a step when the item before was taken.
@@ -202,8 +209,9 @@ impl<T> Sender<T> {
     /// assert!(error.into_rest().eq([3, 4]));
     /// assert_eq!(receiver.join().unwrap(), 3);
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn send_all<I: IntoIterator<Item = T>>(&self, items: I) -> SendEach<'_, I::IntoIter> {
-        Op::new(SendEachStep::new(self.end.core(), items.into_iter()))
+        Op::new(SendEachStep::new(self.end.core(), items.into_iter()), &"Sender::send_all")
     }
 
     /// Waits until a receiver stands ready, and keeps it for one value, which may be made only then.
@@ -227,8 +235,9 @@ impl<T> Sender<T> {
     /// permit.send("wanted").wait().unwrap();
     /// assert_eq!(receiver.join().unwrap(), Ok("wanted"));
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn reserve(&self) -> Reserve<'_, T> {
-        Op::new(ReserveStep::new(self.end.core()))
+        Op::new(ReserveStep::new(self.end.core()), &"Sender::reserve")
     }
 
     /// Waits until the channel has ended, and gives how.
@@ -249,8 +258,9 @@ impl<T> Sender<T> {
     /// rx.close();
     /// assert_eq!(tx.closed().wait(), Ok(Why::Closed));
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn closed(&self) -> Closed<'_, T> {
-        self.end.closed()
+        self.end.closed(&"Sender::closed")
     }
 
     /// Ends the channel for all its ends: the parties that wait are told [`Why::Closed`] at once, whatever an end has said before. Never waits. `true` if this
@@ -263,7 +273,9 @@ impl<T> Sender<T> {
     /// assert!(tx.close());
     /// assert!(!rx.close());
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn close(&self) -> bool {
+        self.end.act(&"Sender::close");
         self.end.close()
     }
 
@@ -280,6 +292,7 @@ impl<T> Sender<T> {
     /// other.finish();
     /// assert_eq!(rx.closed().wait(), Ok(Why::Closed));
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn finish(mut self) {
         self.end.leave(Why::Closed);
     }
@@ -292,7 +305,9 @@ impl<T> Sender<T> {
     /// drop(rx);
     /// assert!(tx.is_closed());
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn is_closed(&self) -> bool {
+        self.end.act(&"Sender::is_closed");
         self.end.how_ended().is_some()
     }
 
@@ -328,7 +343,9 @@ impl<T> Sender<T> {
     /// assert_eq!(tx.stats().senders, 2);
     /// assert_eq!(tx.stats().handed_over, 0);
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn stats(&self) -> Stats {
+        self.end.act(&"Sender::stats");
         self.end.stats()
     }
 }
@@ -363,7 +380,9 @@ impl<T> WeakSender<T> {
     /// let weak = tx.downgrade();
     /// assert!(weak.upgrade().is_some_and(|end| end.same_channel(&tx)));
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn upgrade(&self) -> Option<Sender<T>> {
+        self.end.act(&"WeakSender::upgrade");
         self.end.upgrade().map(|end| Sender { end })
     }
 }
@@ -427,8 +446,9 @@ impl<T> Receiver<T> {
     /// # });
     /// ```
     #[inline]
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn recv(&self) -> Take<'_, T> {
-        Op::new(TakeStep::new(&**self.end.core()))
+        Op::new(TakeStep::new(&**self.end.core()), &"Receiver::recv")
     }
 
     /// How the channel ended, once it has.
@@ -441,7 +461,9 @@ impl<T> Receiver<T> {
     /// tx.close();
     /// assert_eq!(rx.end(), Some(Why::Closed));
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn end(&self) -> Option<Why> {
+        self.end.act(&"Receiver::end");
         self.end.how_ended()
     }
 
@@ -463,8 +485,9 @@ impl<T> Receiver<T> {
     /// tx.close();
     /// assert_eq!(rx.closed().wait(), Ok(Why::Closed));
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn closed(&self) -> Closed<'_, T> {
-        self.end.closed()
+        self.end.closed(&"Receiver::closed")
     }
 
     /// Ends the channel for all its ends: the parties that wait are told [`Why::Closed`] at once, whatever an end has said before. Never waits. `true` if this
@@ -477,7 +500,9 @@ impl<T> Receiver<T> {
     /// assert!(rx.close());
     /// assert!(!tx.close());
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn close(&self) -> bool {
+        self.end.act(&"Receiver::close");
         self.end.close()
     }
 
@@ -494,6 +519,7 @@ impl<T> Receiver<T> {
     /// other.finish();
     /// assert_eq!(tx.closed().wait(), Ok(Why::Closed));
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn finish(mut self) {
         self.end.leave(Why::Closed);
     }
@@ -506,7 +532,9 @@ impl<T> Receiver<T> {
     /// drop(tx);
     /// assert!(rx.is_closed());
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn is_closed(&self) -> bool {
+        self.end.act(&"Receiver::is_closed");
         self.end.how_ended().is_some()
     }
 
@@ -542,7 +570,9 @@ impl<T> Receiver<T> {
     /// assert_eq!(rx.stats().receivers, 2);
     /// assert_eq!(rx.stats().handed_over, 0);
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn stats(&self) -> Stats {
+        self.end.act(&"Receiver::stats");
         self.end.stats()
     }
 }
@@ -577,7 +607,9 @@ impl<T> WeakReceiver<T> {
     /// let weak = rx.downgrade();
     /// assert!(weak.upgrade().is_some_and(|end| end.same_channel(&rx)));
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn upgrade(&self) -> Option<Receiver<T>> {
+        self.end.act(&"WeakReceiver::upgrade");
         self.end.upgrade().map(|end| Receiver { end })
     }
 }

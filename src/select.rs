@@ -30,6 +30,7 @@ use crate::claim::{ArmRef, Claim};
 use crate::error::Why;
 use crate::operation::{Op, Until};
 use crate::panics::FirstPanic;
+use crate::point::{ChannelId, Origin};
 use crate::step::{Attempt, PutMode, Step, Waiter};
 use crate::sync::Arc;
 use crate::wait::{AdaptiveSpin, WaiterKind};
@@ -101,9 +102,12 @@ use order::Order;
 /// assert!(choice.is_none());
 /// assert_eq!(send.reclaim(), Some("a letter"));
 /// ```
+#[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn select<A: Arms>(arms: A) -> Select<A> {
     let (claim, order) = (None, Order::default());
-    Select { op: Op::new(SelectingStep { arms, claim, order, is_biased: false, is_queued: false }) }
+    let (is_biased, is_queued, done_arm) = (false, false, DoneArm::default());
+    let step = SelectingStep { arms, claim, order, is_biased, is_queued, done_arm };
+    Select { op: Op::new(step, &"select") }
 }
 
 /// Does one of several operations: see [`select()`]. Waited for like any operation; what may end without an output gives an `Option`.
@@ -238,6 +242,34 @@ pub struct SelectingStep<A: Arms> {
     order: Order,
     is_biased: bool,
     is_queued: bool,
+    /// For reports.
+    done_arm: DoneArm,
+}
+
+/// The arm that is done, by its number; kept only for a model, which reports it.
+#[derive(Clone, Copy, Debug, Default)]
+struct DoneArm {
+    #[cfg(feature = "model")]
+    number: Option<usize>,
+}
+
+impl DoneArm {
+    #[inline]
+    #[cfg_attr(not(feature = "model"), allow(unused_variables, clippy::needless_pass_by_ref_mut))]
+    fn set(&mut self, number: usize) {
+        #[cfg(feature = "model")]
+        {
+            self.number = Some(number);
+        }
+    }
+
+    #[allow(clippy::unused_self)]
+    const fn get(self) -> Option<usize> {
+        #[cfg(feature = "model")]
+        return self.number;
+        #[cfg(not(feature = "model"))]
+        None
+    }
 }
 
 impl<A: Arms> SelectingStep<A> {
@@ -248,6 +280,7 @@ impl<A: Arms> SelectingStep<A> {
         let arm = claim.and_then(|claim| Some(ArmRef::new(claim, number.try_into().ok()?)));
         let polled = self.arms.attempt(number, Attempt { arm, ..attempt });
         if polled.is_ready() {
+            self.done_arm.set(number);
             // The claim stays registering: no offer of the other arms is taken before they are cancelled. A panic of theirs must not take
             // away what this arm has brought.
             self.cancel_all().swallow();
@@ -348,6 +381,14 @@ impl<A: Arms> Step for SelectingStep<A> {
     fn waiter(&mut self) -> &mut Self {
         self
     }
+
+    fn each_target(&mut self, _: Origin, f: &mut dyn FnMut(Origin, ChannelId)) {
+        self.arms.each(&mut |arm| arm.each_target(f));
+    }
+
+    fn done_arm(&self) -> Option<usize> {
+        self.done_arm.get()
+    }
 }
 
 thread_local! {
@@ -373,6 +414,10 @@ impl<A: Arms> Waiter for SelectingStep<A> {
         let mut earliest: Option<Instant> = None;
         self.arms.each(&mut |arm| earliest = earliest.into_iter().chain(arm.recheck_at()).min());
         earliest
+    }
+
+    fn channel(&self) -> ChannelId {
+        ChannelId::NONE // The arms have one each.
     }
 
     fn spin(&self) -> AdaptiveSpin {

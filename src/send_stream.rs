@@ -8,10 +8,18 @@ use futures_core::Stream;
 use futures_sink::Sink;
 
 use crate::error::{SendError, Why};
+use crate::point::Origin;
 use crate::rendezvous::{Closed, Permit, Reserve, Send, Sender};
 
 /// A sink that notices, while the next item is made, that its peer leaves.
 pub trait Forward<T>: Sink<T, Error = SendError<T>> + Unpin {
+    /// `Sink::poll_ready`, for the operation that was made there.
+    fn poll_ready_by(
+        &mut self,
+        context: &mut Context<'_>,
+        origin: Origin,
+    ) -> Poll<Result<(), SendError<T>>>;
+
     /// Waits until the peer leaves. Called when the sink is ready.
     fn poll_left(&mut self, context: &mut Context<'_>) -> Poll<Why>;
 }
@@ -21,11 +29,12 @@ pub trait Forward<T>: Sink<T, Error = SendError<T>> + Unpin {
 pub struct SendStream<'a, K, S> {
     sink: &'a mut K,
     stream: Option<S>,
+    origin: Origin,
 }
 
 impl<'a, K, S> SendStream<'a, K, S> {
-    pub(crate) const fn new(sink: &'a mut K, stream: S) -> Self {
-        Self { sink, stream: Some(stream) }
+    pub(crate) const fn new(sink: &'a mut K, stream: S, origin: Origin) -> Self {
+        Self { sink, stream: Some(stream), origin }
     }
 }
 
@@ -39,7 +48,7 @@ impl<T, K: Forward<T>, S: Stream<Item = T> + Unpin> Future for SendStream<'_, K,
         let this = &mut *self;
         let Some(stream) = &mut this.stream else { finished() };
         let sent = loop {
-            if let Err(error) = ready!(Pin::new(&mut *this.sink).poll_ready(context)) {
+            if let Err(error) = ready!(this.sink.poll_ready_by(context, this.origin)) {
                 break Err(error);
             }
             match Pin::new(&mut *stream).poll_next(context) {
@@ -91,6 +100,7 @@ pub struct SendStreamEach<'a, T, S> {
     stream: Option<S>,
     state: State<'a, T>,
     closed: Closed<'a, T>,
+    origin: Origin,
 }
 
 enum State<'a, T> {
@@ -106,9 +116,9 @@ impl<T, S: Stream<Item = T> + Unpin> SendStreamEach<'_, T, S> {
             match &mut self.state {
                 State::Sending(send) => {
                     ready!(Pin::new(send).poll(context))?;
-                    self.state = State::Reserving(self.sender.reserve());
+                    self.state = reserving(self.sender, self.origin);
                 }
-                State::Pulling => self.state = State::Reserving(self.sender.reserve()),
+                State::Pulling => self.state = reserving(self.sender, self.origin),
                 State::Reserving(reserve) => {
                     let permit: Permit<'_, T> = match ready!(Pin::new(reserve).poll(context)) {
                         Ok(permit) => permit,
@@ -116,7 +126,11 @@ impl<T, S: Stream<Item = T> + Unpin> SendStreamEach<'_, T, S> {
                     };
                     self.state = State::Pulling;
                     match Pin::new(&mut *stream).poll_next(context) {
-                        Poll::Ready(Some(item)) => self.state = State::Sending(permit.send(item)),
+                        Poll::Ready(Some(item)) => {
+                            let mut send = permit.send(item);
+                            send.set_origin(self.origin);
+                            self.state = State::Sending(send);
+                        }
                         Poll::Ready(None) => return Poll::Ready(Ok(())),
                         Poll::Pending => {
                             drop(permit);
@@ -131,6 +145,13 @@ impl<T, S: Stream<Item = T> + Unpin> SendStreamEach<'_, T, S> {
             }
         }
     }
+}
+
+/// Waits for a receiver, as the operation that was made there.
+fn reserving<T>(sender: &Sender<T>, origin: Origin) -> State<'_, T> {
+    let mut reserve = sender.reserve();
+    reserve.set_origin(origin);
+    State::Reserving(reserve)
 }
 
 /// # Panics
@@ -185,8 +206,11 @@ impl<T> Sender<T> {
     /// assert_eq!(items, [1, 2, 3]);
     /// # });
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn send_stream<S: Stream<Item = T> + Unpin>(&self, stream: S) -> SendStreamEach<'_, T, S> {
-        let state = State::Reserving(self.reserve());
-        SendStreamEach { sender: self, stream: Some(stream), state, closed: self.closed() }
+        let origin = Origin::of(&"Sender::send_stream");
+        let (state, mut closed) = (reserving(self, origin), self.closed());
+        closed.set_origin(origin);
+        SendStreamEach { sender: self, stream: Some(stream), state, closed, origin }
     }
 }

@@ -6,30 +6,31 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::error::Why;
+use crate::point::{Name, Origin};
 
 /// What gives one item after the other, up to the end of the channel.
 pub trait Source {
     /// What it gives.
     type Item;
 
-    /// The next item; blocks this thread.
-    fn wait_next(&mut self) -> Option<Self::Item>;
+    /// The next item; blocks this thread. `origin` is where the sequence was made.
+    fn wait_next(&mut self, origin: Origin) -> Option<Self::Item>;
 
     /// All items, one after the other; blocks this thread.
     #[inline]
-    fn fold<B>(mut self, init: B, mut f: impl FnMut(B, Self::Item) -> B) -> B
+    fn fold<B>(mut self, init: B, mut f: impl FnMut(B, Self::Item) -> B, origin: Origin) -> B
     where
         Self: Sized,
     {
         let mut result = init;
-        while let Some(item) = self.wait_next() {
+        while let Some(item) = self.wait_next(origin) {
             result = f(result, item);
         }
         result
     }
 
     /// The next item, for a task. If it is pending, the waker is registered.
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Self::Item>>;
+    fn poll_next(&mut self, context: &mut Context<'_>, origin: Origin) -> Poll<Option<Self::Item>>;
 
     /// Unregisters the waker.
     fn unregister(&mut self);
@@ -56,13 +57,13 @@ impl<S: Source> Source for &mut S {
     type Item = S::Item;
 
     #[inline]
-    fn wait_next(&mut self) -> Option<S::Item> {
-        (**self).wait_next()
+    fn wait_next(&mut self, origin: Origin) -> Option<S::Item> {
+        (**self).wait_next(origin)
     }
 
     #[inline]
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<S::Item>> {
-        (**self).poll_next(context)
+    fn poll_next(&mut self, context: &mut Context<'_>, origin: Origin) -> Poll<Option<S::Item>> {
+        (**self).poll_next(context, origin)
     }
 
     fn unregister(&mut self) {
@@ -103,6 +104,7 @@ impl<S: Source> IntoInner for &mut S {
 #[must_use = "an iterator does nothing until it is asked for an item"]
 pub struct Iter<S: Source> {
     source: S,
+    origin: Origin,
 }
 
 /// The items of an end or of a producer, as a stream for a task.
@@ -126,11 +128,14 @@ pub struct Iter<S: Source> {
 pub struct Stream<S: Source> {
     /// `None` once it was taken out.
     source: Option<S>,
+    origin: Origin,
 }
 
 impl<S: Source> Iter<S> {
-    pub(crate) const fn new(source: S) -> Self {
-        Self { source }
+    /// `name` is the method that makes it.
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
+    pub(crate) const fn new(source: S, name: Name) -> Self {
+        Self { source, origin: Origin::of(name) }
     }
 
     pub(crate) fn into_source(self) -> S {
@@ -151,7 +156,7 @@ impl<S: Source> Iter<S> {
     /// # });
     /// ```
     pub fn into_stream(self) -> Stream<S> {
-        Stream::new(self.source)
+        Stream { source: Some(self.source), origin: self.origin }
     }
 
     /// How the channel ended, once the items have.
@@ -182,7 +187,7 @@ impl<S: Source> Iter<S> {
     /// assert!(client.into_iter().checked().eq([Ok(1), Err(Why::Dropped)]));
     /// ```
     pub fn checked(self) -> Iter<Checked<S>> {
-        Iter::new(Checked::new(self.source))
+        Iter { source: Checked::new(self.source), origin: self.origin }
     }
 
     /// For items that are results: an end that is not [`Why::Closed`] is a last error among them. An error in the middle ends nothing.
@@ -200,7 +205,7 @@ impl<S: Source> Iter<S> {
     where
         S: Source<Item = Result<U, E>>,
     {
-        Iter::new(CheckedResults(Checked::new(self.source)))
+        Iter { source: CheckedResults(Checked::new(self.source)), origin: self.origin }
     }
 
     /// The end of which it is made: by value, or `&mut` (`&` of a [`Receiver`](crate::Receiver)) if it is borrowed. What the sequence still holds answers the
@@ -226,8 +231,10 @@ impl<S: Source> Iter<S> {
 }
 
 impl<S: Source> Stream<S> {
-    pub(crate) const fn new(source: S) -> Self {
-        Self { source: Some(source) }
+    /// `name` is the method that makes it.
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
+    pub(crate) const fn new(source: S, name: Name) -> Self {
+        Self { source: Some(source), origin: Origin::of(name) }
     }
 
     fn source(&self) -> &S {
@@ -272,7 +279,8 @@ impl<S: Source> Stream<S> {
     /// # });
     /// ```
     pub fn checked(self) -> Stream<Checked<S>> {
-        Stream::new(Checked::new(self.into_source()))
+        let origin = self.origin;
+        Stream { source: Some(Checked::new(self.into_source())), origin }
     }
 
     /// For items that are results: an end that is not [`Why::Closed`] is a last error among them, as a response body wants it. An error in the middle
@@ -296,7 +304,8 @@ impl<S: Source> Stream<S> {
     where
         S: Source<Item = Result<U, E>>,
     {
-        Stream::new(CheckedResults(Checked::new(self.into_source())))
+        let origin = self.origin;
+        Stream { source: Some(CheckedResults(Checked::new(self.into_source()))), origin }
     }
 
     /// The end of which it is made: by value, or `&mut` (`&` of a [`Receiver`](crate::Receiver)) if it is borrowed. What the sequence still holds answers the
@@ -321,12 +330,12 @@ impl<S: Source> Iterator for Iter<S> {
 
     #[inline]
     fn next(&mut self) -> Option<S::Item> {
-        self.source.wait_next()
+        self.source.wait_next(self.origin)
     }
 
     #[inline]
     fn fold<B, F: FnMut(B, S::Item) -> B>(self, init: B, f: F) -> B {
-        self.source.fold(init, f)
+        self.source.fold(init, f, self.origin)
     }
 }
 
@@ -337,8 +346,9 @@ impl<S: Source> futures_core::Stream for Stream<S> {
 
     #[inline]
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        let origin = self.origin;
         match &mut self.source {
-            Some(source) => source.poll_next(context),
+            Some(source) => source.poll_next(context, origin),
             None => Poll::Ready(None),
         }
     }
@@ -397,16 +407,16 @@ impl<S: Source> Source for Checked<S> {
     type Item = Result<S::Item, Why>;
 
     #[inline]
-    fn wait_next(&mut self) -> Option<Self::Item> {
-        match self.source.wait_next() {
+    fn wait_next(&mut self, origin: Origin) -> Option<Self::Item> {
+        match self.source.wait_next(origin) {
             Some(item) => Some(Ok(item)),
             None => self.early_end().map(Err),
         }
     }
 
     #[inline]
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match self.source.poll_next(context) {
+    fn poll_next(&mut self, context: &mut Context<'_>, origin: Origin) -> Poll<Option<Self::Item>> {
+        match self.source.poll_next(context, origin) {
             Poll::Ready(Some(item)) => Poll::Ready(Some(Ok(item))),
             Poll::Ready(None) => Poll::Ready(self.early_end().map(Err)),
             Poll::Pending => Poll::Pending,
@@ -442,16 +452,16 @@ impl<U, E: From<Why>, S: Source<Item = Result<U, E>>> Source for CheckedResults<
     type Item = Result<U, E>;
 
     #[inline]
-    fn wait_next(&mut self) -> Option<Self::Item> {
-        match self.0.source.wait_next() {
+    fn wait_next(&mut self, origin: Origin) -> Option<Self::Item> {
+        match self.0.source.wait_next(origin) {
             Some(item) => Some(item),
             None => self.0.early_end().map(|why| Err(why.into())),
         }
     }
 
     #[inline]
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match self.0.source.poll_next(context) {
+    fn poll_next(&mut self, context: &mut Context<'_>, origin: Origin) -> Poll<Option<Self::Item>> {
+        match self.0.source.poll_next(context, origin) {
             Poll::Ready(None) => Poll::Ready(self.0.early_end().map(|why| Err(why.into()))),
             polled => polled,
         }

@@ -65,6 +65,7 @@ use std::thread;
 
 use crate::error::Why;
 use crate::panics::{self, FirstPanic};
+use crate::point::{self, ChannelId};
 use crate::step::{PutMode, Waiter};
 use crate::sync::{Arc, AtomicU32, Mutex, UnsafeCell};
 use crate::wait::{AdaptiveSpin, this_thread};
@@ -468,6 +469,9 @@ impl<M, const ME: u32> Half<M, ME> {
         if end_of(word, ME).is_some() {
             return end_of(word, Self::PEER);
         }
+        point::leave(if ME == CLIENT { &"Client" } else { &"Server" }, || self.channel(), why);
+        // In a model another party may have acted meanwhile.
+        let word = if point::is_live() { self.load() } else { word };
         let has_taken = mem::take(&mut self.has_taken);
         let left = |word| {
             // A take under `COMMITTED` is made known now: the peer must not take that message back.
@@ -524,7 +528,7 @@ impl<M, const ME: u32> Half<M, ME> {
         if let Some(why) = end_of(old, Self::PEER) {
             watch.set_end(Self::PEER, why);
         }
-        Peer::new(Arc::clone(watch), Self::PEER)
+        Peer::new(Arc::clone(watch), Self::PEER, self.channel())
     }
 
     /// Leaves a message outside of the slot, for a peer that has not asked.
@@ -617,6 +621,11 @@ impl<M, const ME: u32> Waiter for Half<M, ME> {
 
     fn can_never_go_on(&self) -> bool {
         ME == SERVER && driven::is_driven(self.address())
+    }
+
+    #[inline(always)]
+    fn channel(&self) -> ChannelId {
+        ChannelId::of(&*self.shared)
     }
 
     #[inline(always)]

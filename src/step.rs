@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use crate::claim::ArmRef;
 use crate::error::Why;
+use crate::point::{ChannelId, Origin, Outcome};
 use crate::wait::{AdaptiveSpin, WaiterKind};
 
 /// How a message is put into a slot.
@@ -56,7 +57,7 @@ pub trait Step {
     const NAME: &'static str;
 
     /// What the operation brings.
-    type Output;
+    type Output: Outcome;
 
     /// What the driver asks while the operation waits.
     type Waiter: Waiter + ?Sized;
@@ -72,6 +73,16 @@ pub trait Step {
 
     /// Where the operation waits.
     fn waiter(&mut self) -> &mut Self::Waiter;
+
+    /// Calls `f` with what the operation is, and on which channel: for a `select`, with each arm.
+    fn each_target(&mut self, origin: Origin, f: &mut dyn FnMut(Origin, ChannelId)) {
+        f(origin, self.waiter().channel());
+    }
+
+    /// The arm of a `select` that is done, by its number in reading order.
+    fn done_arm(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// What a waiting party can ask about the place where it waits, without taking part in the protocol.
@@ -92,6 +103,9 @@ pub trait Waiter {
         false
     }
 
+    /// The channel.
+    fn channel(&self) -> ChannelId;
+
     /// How long this end spins.
     fn spin(&self) -> AdaptiveSpin;
 
@@ -104,6 +118,8 @@ pub trait Waiter {
 pub struct Unhurried {
     /// See `Waiter`.
     pub(crate) can_never_go_on: bool,
+    /// See `Waiter`.
+    pub(crate) channel: ChannelId,
 }
 
 impl Waiter for Unhurried {
@@ -117,6 +133,10 @@ impl Waiter for Unhurried {
 
     fn can_never_go_on(&self) -> bool {
         self.can_never_go_on
+    }
+
+    fn channel(&self) -> ChannelId {
+        self.channel
     }
 
     fn spin(&self) -> AdaptiveSpin {

@@ -15,7 +15,9 @@
 
 use std::mem;
 
+use crate::point;
 use crate::slot::{Answerer, Asker, Message, slot};
+use crate::step::Waiter as _;
 
 mod iter;
 mod leftover;
@@ -107,8 +109,10 @@ pub enum Answer<T> {
 /// assert_eq!(reader.read_all().wait(), Ok(vec![5, 6, 7, 8, 9]));
 /// producer.join().unwrap();
 /// ```
+#[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn stream<T>() -> (Writer<T>, Reader<T>) {
     let (writer, reader) = slot();
+    point::made(reader.channel(), "stream");
     let writer = Writer { half: writer, request: None };
     let reader = Reader {
         half: reader,

@@ -9,6 +9,7 @@ use super::{ClientHalf, Message};
 use crate::drive;
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
+use crate::point::Origin;
 use crate::sequence::{Iter, Stream};
 use crate::slot::{Left, Outgoing, Peer, SlotState};
 use crate::step::{Attempt, PutMode};
@@ -54,8 +55,10 @@ impl<T, U> Client<T, U> {
     /// assert_eq!(client.exchange(4).wait().unwrap(), 8);
     /// assert_eq!(client.exchange(5).wait().unwrap(), 10);
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn exchange(&mut self, demand: U) -> Ask<'_, T, U> {
-        Op::new(AskStep { client: self, demand: Outgoing::new(Message::Demand(demand)) })
+        let demand = Outgoing::new(Message::Demand(demand));
+        Op::new(AskStep { client: self, demand }, &"Client::exchange")
     }
 
     /// Waits for the answer to a demand that was given up on after the server had taken it.
@@ -83,8 +86,9 @@ impl<T, U> Client<T, U> {
     /// assert_eq!(client.owed().await, Ok("yes, slow"));
     /// # });
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn owed(&mut self) -> Recv<'_, T, U> {
-        Op::new(RecvStep { client: self, demand: None })
+        Op::new(RecvStep { client: self, demand: None }, &"Client::owed")
     }
 
     /// Waits until the server has left, and gives how. An item that the server handed over before is still received after it.
@@ -105,8 +109,9 @@ impl<T, U> Client<T, U> {
     /// drop(server);
     /// assert_eq!(client.closed().wait(), Ok(Why::Dropped));
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn closed(&mut self) -> Left<'_> {
-        self.half.peer().left(Some(&mut self.reported_end), false)
+        self.half.peer().left(Some(&mut self.reported_end), false, &"Client::closed")
     }
 
     /// A handle that watches the server: another thread, a callback or a task can keep it. The first one costs an allocation.
@@ -254,8 +259,27 @@ impl<T> Client<T> {
     /// server.finish_with(5).unwrap();
     /// assert_eq!(client.recv().wait(), Ok(5));
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn recv(&mut self) -> Recv<'_, T, ()> {
-        Op::new(RecvStep { client: self, demand: Some(Message::Demand(())) })
+        self.recv_by(Origin::of(&"Client::recv"))
+    }
+
+    /// As `recv`, for the operation or the sequence that was made there.
+    #[inline]
+    pub(crate) const fn recv_by(&mut self, origin: Origin) -> Recv<'_, T, ()> {
+        Op::made_by(origin, RecvStep { client: self, demand: Some(Message::Demand(())) })
+    }
+
+    #[inline]
+    pub(crate) fn poll_recv_by(
+        &mut self,
+        context: &mut Context<'_>,
+        origin: Origin,
+    ) -> Poll<Result<T, RecvError>> {
+        let mut recv = self.recv_by(origin);
+        let polled = drive::poll(&mut recv.step, context, origin);
+        recv.detach(); // Its waker stays registered.
+        polled
     }
 
     /// Asks for an item and waits for it, for a future that is written by hand. If it is pending, the waker stays registered.
@@ -276,11 +300,9 @@ impl<T> Client<T> {
     /// assert_eq!(poll_fn(|context| client.poll_recv(context)).await, Ok("an item"));
     /// # });
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
-        let mut recv = self.recv();
-        let polled = drive::poll(&mut recv.step, context);
-        recv.detach(); // Its waker stays registered.
-        polled
+        self.poll_recv_by(context, Origin::of(&"Client::poll_recv"))
     }
 
     /// The items as a blocking iterator, up to the end of the channel. [`end`](Client::end) then tells how that came.
@@ -293,8 +315,9 @@ impl<T> Client<T> {
     /// thread::spawn(move || server.send_all(1..=3).wait().map(|()| server.finish()));
     /// assert_eq!(client.iter().collect::<Vec<_>>(), [1, 2, 3]);
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn iter(&mut self) -> Iter<&mut Self> {
-        Iter::new(self)
+        Iter::new(self, &"Client::iter")
     }
 
     /// The items as a [`futures_core::Stream`], up to the end of the channel. [`end`](Client::end) then tells how that came.
@@ -311,8 +334,9 @@ impl<T> Client<T> {
     /// assert_eq!(product, 6);
     /// # });
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn stream(&mut self) -> Stream<&mut Self> {
-        Stream::new(self)
+        Stream::new(self, &"Client::stream")
     }
 
     /// This end as a [`futures_core::Stream`] of its items.
@@ -326,8 +350,9 @@ impl<T> Client<T> {
     /// assert_eq!(client.into_stream().next().await, Some("an item"));
     /// # });
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn into_stream(self) -> Stream<Self> {
-        Stream::new(self)
+        Stream::new(self, &"Client::into_stream")
     }
 }
 

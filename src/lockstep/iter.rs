@@ -4,19 +4,20 @@ use std::task::{Context, Poll};
 
 use super::Client;
 use crate::error::Why;
+use crate::point::Origin;
 use crate::sequence::{IntoInner, Iter, Source};
 
 impl<T> Source for Client<T> {
     type Item = T;
 
     #[inline]
-    fn wait_next(&mut self) -> Option<T> {
-        self.recv().wait().ok()
+    fn wait_next(&mut self, origin: Origin) -> Option<T> {
+        self.recv_by(origin).wait().ok()
     }
 
     #[inline]
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
-        self.poll_recv(context).map(Result::ok)
+    fn poll_next(&mut self, context: &mut Context<'_>, origin: Origin) -> Poll<Option<T>> {
+        self.poll_recv_by(context, origin).map(Result::ok)
     }
 
     fn unregister(&mut self) {
@@ -64,8 +65,9 @@ impl<T> IntoIterator for Client<T> {
     type Item = T;
     type IntoIter = Iter<Client<T>>;
 
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn into_iter(self) -> Iter<Client<T>> {
-        Iter::new(self)
+        Iter::new(self, &"Client::into_iter")
     }
 }
 
@@ -73,6 +75,7 @@ impl<'a, T> IntoIterator for &'a mut Client<T> {
     type Item = T;
     type IntoIter = Iter<&'a mut Client<T>>;
 
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn into_iter(self) -> Iter<&'a mut Client<T>> {
         self.iter()
     }

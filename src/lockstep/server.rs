@@ -10,6 +10,7 @@ use super::steps::{
 use super::{Message, ServerHalf};
 use crate::error::{SendError, Why};
 use crate::operation::Op;
+use crate::point::{self, Origin};
 use crate::slot::{Left, Outgoing, Peer, SlotState};
 use crate::step::{Attempt, PutMode, Waiter};
 
@@ -77,8 +78,9 @@ impl<T, U> Server<T, U> {
     /// assert_eq!(server.demand().await.unwrap_err().why(), Why::OutOfTurn);
     /// # });
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn demand(&mut self) -> Demand<'_, T, U> {
-        Op::new(DemandStep { server: self })
+        Op::new(DemandStep { server: self }, &"Server::demand")
     }
 
     /// Answers the demand in hand and waits for the next one. Gives what came up with that.
@@ -108,8 +110,15 @@ impl<T, U> Server<T, U> {
     /// server.finish_with("two").unwrap();
     /// assert_eq!(asker.join().unwrap(), ["one", "two"]);
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn exchange(&mut self, item: T) -> Exchange<'_, T, U> {
-        Op::new(ExchangeStep { server: self, answer: Outgoing::new(Message::Answer(item)) })
+        self.exchange_by(Origin::of(&"Server::exchange"), item)
+    }
+
+    #[inline]
+    fn exchange_by(&mut self, origin: Origin, item: T) -> Exchange<'_, T, U> {
+        let answer = Outgoing::new(Message::Answer(item));
+        Op::made_by(origin, ExchangeStep { server: self, answer })
     }
 
     /// Answers the demand in hand, and is done when the client has *taken* the answer. It does not wait for the next demand.
@@ -137,8 +146,10 @@ impl<T, U> Server<T, U> {
     /// assert_eq!(client.recv().wait(), Ok("the last one"));
     /// assert!(producer.join().unwrap().is_ok()); // it arrived, though the client does not ask for more
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn answer(&mut self, item: T) -> Answer<'_, T, U> {
-        Op::new(AnswerStep { server: self, answer: Outgoing::new(Message::Answer(item)) })
+        let answer = Outgoing::new(Message::Answer(item));
+        Op::new(AnswerStep { server: self, answer }, &"Server::answer")
     }
 
     /// Waits until the client has left, and gives how. It needs no demand: a server that makes something that takes long can watch the client meanwhile.
@@ -159,9 +170,10 @@ impl<T, U> Server<T, U> {
     /// drop(client);
     /// assert_eq!(server.closed().wait(), Ok(Why::Dropped));
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn closed(&mut self) -> Left<'_> {
         let is_driven = self.half.can_never_go_on();
-        self.half.peer().left(None, is_driven)
+        self.half.peer().left(None, is_driven, &"Server::closed")
     }
 
     /// A handle that watches the client: another thread, a callback or a task can keep it. The first one costs an allocation.
@@ -224,8 +236,10 @@ impl<T, U> Server<T, U> {
     /// server.finish_with("the only one").unwrap();
     /// assert!(client.into_iter().eq(["the only one"]));
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn finish_with(mut self, item: T) -> Result<(), SendError<T>> {
         let half = &mut self.half;
+        point::act(&"Server::finish_with", || half.channel());
         let mut message = Some(Message::Answer(item));
         let unsent = |why, message: Option<Message<T, U>>| {
             Err(SendError::new(why, message.and_then(Message::answer)))
@@ -263,7 +277,9 @@ impl<T, U> Server<T, U> {
     /// drop(client);
     /// assert!(server.is_closed());
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn is_closed(&self) -> bool {
+        point::act(&"Server::is_closed", || self.half.channel());
         self.half.peer_end_now().is_some()
     }
 
@@ -309,8 +325,9 @@ impl<T> Server<T> {
     /// assert_eq!(produced.unwrap_err().unsent(), None); // both were taken
     /// # });
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn send(&mut self, item: T) -> Exchange<'_, T, ()> {
-        self.exchange(item)
+        self.exchange_by(Origin::of(&"Server::send"), item)
     }
 
     /// Sends each item as [`send`](Server::send) does. The iterator makes one step a demand, never ahead of it, and is done
@@ -337,12 +354,10 @@ impl<T> Server<T> {
     /// assert!(error.into_rest().eq([3, 4]));
     /// assert_eq!(consumer.join().unwrap(), 3);
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn send_all<I: IntoIterator<Item = T>>(&mut self, items: I) -> SendAll<'_, I::IntoIter> {
-        Op::new(SendAllStep {
-            server: self,
-            items: Some(items.into_iter()),
-            answer: Outgoing::none(),
-        })
+        let (items, answer) = (Some(items.into_iter()), Outgoing::none());
+        Op::new(SendAllStep { server: self, items, answer }, &"Server::send_all")
     }
 }
 

@@ -19,6 +19,7 @@ use super::steps::{AnswerStep, DemandStep};
 use super::{Message, Server};
 use crate::drive;
 use crate::error::{SendError, Why};
+use crate::point::Origin;
 use crate::send_stream::{Forward, SendStream};
 use crate::slot::{Outgoing, SlotState};
 use crate::step::PutMode;
@@ -27,20 +28,12 @@ use crate::step::PutMode;
 impl<T> Sink<T> for Server<T> {
     type Error = SendError<T>;
 
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn poll_ready(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), SendError<T>>> {
-        let server = self.get_mut();
-        if server.half.has_left() {
-            return Poll::Ready(Err(SendError::new(Why::Closed, None)));
-        }
-        // Nothing is withdrawn between two polls: the waker stays registered.
-        let demanded = ready!(drive::poll(&mut DemandStep { server }, context));
-        Poll::Ready(match demanded.map_err(|error| error.why()) {
-            Ok(()) | Err(Why::OutOfTurn) => Ok(()),
-            Err(why) => Err(SendError::new(why, None)),
-        })
+        self.get_mut().poll_ready_by(context, Origin::of(&"Server::poll_ready"))
     }
 
     fn start_send(self: Pin<&mut Self>, item: T) -> Result<(), SendError<T>> {
@@ -63,6 +56,7 @@ impl<T> Sink<T> for Server<T> {
         Err(SendError::new(why, message.and_then(Message::answer)))
     }
 
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn poll_flush(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -72,7 +66,8 @@ impl<T> Sink<T> for Server<T> {
             return Poll::Ready(Ok(()));
         }
         // As the answer that has put the item would have done.
-        drive::poll(&mut AnswerStep { server, answer: Outgoing::sent() }, context)
+        let origin = Origin::of(&"Server::poll_flush");
+        drive::poll(&mut AnswerStep { server, answer: Outgoing::sent() }, context, origin)
     }
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), SendError<T>>> {
@@ -108,15 +103,32 @@ impl<T> Server<T> {
     /// assert_eq!(items, [1, 2, 3]);
     /// # });
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn send_stream<S: Stream<Item = T> + Unpin>(
         &mut self,
         stream: S,
     ) -> SendStream<'_, Self, S> {
-        SendStream::new(self, stream)
+        SendStream::new(self, stream, Origin::of(&"Server::send_stream"))
     }
 }
 
 impl<T> Forward<T> for Server<T> {
+    fn poll_ready_by(
+        &mut self,
+        context: &mut Context<'_>,
+        origin: Origin,
+    ) -> Poll<Result<(), SendError<T>>> {
+        if self.half.has_left() {
+            return Poll::Ready(Err(SendError::new(Why::Closed, None)));
+        }
+        // Nothing is withdrawn between two polls: the waker stays registered.
+        let demanded = ready!(drive::poll(&mut DemandStep { server: self }, context, origin));
+        Poll::Ready(match demanded.map_err(|error| error.why()) {
+            Ok(()) | Err(Why::OutOfTurn) => Ok(()),
+            Err(why) => Err(SendError::new(why, None)),
+        })
+    }
+
     fn poll_left(&mut self, context: &mut Context<'_>) -> Poll<Why> {
         self.half.poll_left(context.waker())
     }

@@ -12,6 +12,7 @@ use super::{Loan, MOST, deadline};
 use crate::drive;
 use crate::error::Why;
 use crate::operation::Op;
+use crate::point::{Name, Origin};
 use crate::slot::{Asker, SlotState};
 use crate::step::{Attempt, PutMode, SelectStep, Step};
 
@@ -98,8 +99,9 @@ impl PipeReader {
     /// assert_eq!(reader.finished().wait().unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
     /// # std::io::Result::Ok(())
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn finished(&mut self) -> Finished<'_> {
-        Op::new(FinishedStep { reader: self })
+        Op::new(FinishedStep { reader: self }, &"PipeReader::finished")
     }
 
     /// Sets how long a call of [`Read`] or [`BufRead`] waits for the writer, at most; `None`, as at first, is for ever. When the time is up the error is
@@ -139,21 +141,23 @@ impl PipeReader {
 
     /// Waits until bytes are there, or the end is; asks for `asked` bytes, if it asks.
     #[inline]
-    fn wait_bytes(&mut self, asked: usize) -> io::Result<()> {
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
+    fn wait_bytes(&mut self, asked: usize, name: Name) -> io::Result<()> {
         if !self.unread().is_empty() {
             return Ok(());
         }
         let deadline = deadline(self.timeout);
-        drive::block(&mut ReadStep { reader: self, asked }, deadline)
+        drive::block(&mut ReadStep { reader: self, asked }, deadline, Origin::of(name))
     }
 
     /// The same for a task. If it is pending, the waker stays registered.
     #[cfg(any(feature = "futures-io", feature = "tokio"))]
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub(super) fn poll(&mut self, asked: usize, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.unread().is_empty() {
             return Poll::Ready(Ok(()));
         }
-        drive::poll(&mut ReadStep { reader: self, asked }, context)
+        drive::poll(&mut ReadStep { reader: self, asked }, context, Origin::of(&"PipeReader::read"))
     }
 
     /// One attempt to have unread bytes. `Ok` without any is the end, after a `finish`.
@@ -200,14 +204,16 @@ impl PipeReader {
 }
 
 impl Read for PipeReader {
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if into.is_empty() {
             return Ok(0);
         }
-        self.wait_bytes(into.len())?;
+        self.wait_bytes(into.len(), &"PipeReader::read")?;
         Ok(self.copy_unread(into))
     }
 
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn read_to_end(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
         let before = into.len();
         loop {
@@ -224,8 +230,9 @@ impl Read for PipeReader {
 
 impl BufRead for PipeReader {
     #[inline]
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.wait_bytes(MOST)?;
+        self.wait_bytes(MOST, &"PipeReader::fill_buf")?;
         Ok(self.unread())
     }
 

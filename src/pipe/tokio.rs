@@ -25,6 +25,7 @@ use super::{MOST, PipeReader, PipeWriter};
 /// # });
 /// ```
 impl AsyncWrite for PipeWriter {
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -33,6 +34,7 @@ impl AsyncWrite for PipeWriter {
         self.poll_write_vectored(context, &[IoSlice::new(data)])
     }
 
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -56,6 +58,7 @@ impl AsyncWrite for PipeWriter {
 
 /// With the feature `tokio`.
 impl AsyncRead for PipeReader {
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -75,6 +78,7 @@ impl AsyncRead for PipeReader {
 
 /// With the feature `tokio`.
 impl AsyncBufRead for PipeReader {
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn poll_fill_buf(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
         ready!(this.poll(MOST, context))?;

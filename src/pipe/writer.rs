@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::{Loan, deadline};
 use crate::drive;
 use crate::error::{SendError, Why};
+use crate::point::Origin;
 use crate::slot::{Answerer, SlotState};
 use crate::step::{Attempt, PutMode, Step};
 
@@ -111,12 +112,14 @@ impl PipeWriter {
 
     /// The next write, for a task. If it is pending, the waker stays registered.
     #[cfg(any(feature = "futures-io", feature = "tokio"))]
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub(super) fn poll(
         &mut self,
         data: &[IoSlice<'_>],
         context: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        drive::poll(&mut WriteStep { writer: self, data }, context)
+        let origin = Origin::of(&"PipeWriter::write");
+        drive::poll(&mut WriteStep { writer: self, data }, context, origin)
     }
 }
 
@@ -126,13 +129,16 @@ fn broken(why: Why) -> io::Error {
 
 impl Write for PipeWriter {
     #[inline]
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         self.write_vectored(&[IoSlice::new(data)])
     }
 
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn write_vectored(&mut self, data: &[IoSlice<'_>]) -> io::Result<usize> {
         let deadline = deadline(self.timeout);
-        drive::block(&mut WriteStep { writer: self, data }, deadline)
+        let origin = Origin::of(&"PipeWriter::write");
+        drive::block(&mut WriteStep { writer: self, data }, deadline, origin)
     }
 
     /// Nothing is to be done: what was written is the reader's.

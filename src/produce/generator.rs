@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use crate::drive;
 use crate::error::Why;
 use crate::lockstep::{Client, Server, simplex};
+use crate::point::Origin;
 use crate::sequence::{Iter, Source};
 use crate::slot::driven;
 use crate::step::{Attempt, Step};
@@ -40,11 +41,12 @@ use crate::wait::with_parker;
 /// });
 /// assert_eq!(fibonacci.take(8).collect::<Vec<_>>(), [0, 1, 1, 2, 3, 5, 8, 13]);
 /// ```
+#[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn generate<T, F>(f: impl FnOnce(Server<T>) -> F) -> Generator<T, F>
 where
     F: Future<Output = ()>,
 {
-    Iter::new(GeneratorSource { routine: Routine::new(f, false) })
+    Iter::new(GeneratorSource { routine: Routine::new(f, false) }, &"generate")
 }
 
 /// Makes an iterator, or a stream, of an async routine that sends and may fail: the items are results, and the routine's error is the last one, after
@@ -64,11 +66,12 @@ where
 /// let (good, bad): (Vec<_>, Vec<_>) = numbers.partition(Result::is_ok);
 /// assert_eq!((good.len(), bad.len()), (2, 1));
 /// ```
+#[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn try_generate<T, E, F>(f: impl FnOnce(Server<T>) -> F) -> TryGenerator<T, E, F>
 where
     F: Future<Output = Result<(), E>>,
 {
-    Iter::new(TryGeneratorSource { routine: Routine::new(f, true), error: None })
+    Iter::new(TryGeneratorSource { routine: Routine::new(f, true), error: None }, &"try_generate")
 }
 
 /// The items of an async routine, which runs in the calls of `next`. See [`generate`].
@@ -93,6 +96,7 @@ struct Routine<T, F> {
 }
 
 impl<T, F: Future> Routine<T, F> {
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn new(f: impl FnOnce(Server<T>) -> F, runs_to_return: bool) -> Self {
         let (server, client) = simplex();
         let future = Some(Box::pin(f(server)));
@@ -105,15 +109,16 @@ impl<T, F: Future> Routine<T, F> {
         &mut self,
         context: &mut Context<'_>,
         on_return: &mut impl FnMut(F::Output),
+        origin: Origin,
     ) -> Poll<Option<T>> {
         // The demand wakes no task, since the routine is polled next.
         self.client.drive_server_with(context.waker());
         loop {
-            let mut recv = self.client.recv();
+            let mut recv = self.client.recv_by(origin);
             let mut polled = recv.step.step(Attempt::ONCE);
             if polled.is_pending() && self.future.is_none() {
                 // The routine has passed its server on to another party.
-                polled = drive::poll(&mut recv.step, context);
+                polled = drive::poll(&mut recv.step, context, origin);
                 recv.detach();
                 if polled.is_pending() {
                     self.pass_wake_on(context);
@@ -141,7 +146,7 @@ impl<T, F: Future> Routine<T, F> {
                 }
                 Poll::Pending => {
                     self.future = Some(future);
-                    let mut recv = self.client.recv();
+                    let mut recv = self.client.recv_by(origin);
                     let attempt = Attempt { waker: Some(context.waker()), ..Attempt::ONCE };
                     let polled = recv.step.step(attempt);
                     recv.detach();
@@ -196,6 +201,7 @@ impl<T, F: Future> Routine<T, F> {
         &mut self,
         context: &mut Context<'_>,
         on_return: &mut impl FnMut(F::Output),
+        origin: Origin,
     ) -> Poll<Option<T>> {
         if self.items == ITEMS_A_TURN {
             self.items = 0;
@@ -203,7 +209,7 @@ impl<T, F: Future> Routine<T, F> {
             return Poll::Pending;
         }
         self.items += 1;
-        let polled = self.poll(context, on_return);
+        let polled = self.poll(context, on_return, origin);
         if polled.is_pending() {
             self.items = 0;
         }
@@ -212,11 +218,11 @@ impl<T, F: Future> Routine<T, F> {
 
     /// The next item, by blocking.
     #[inline]
-    fn wait(&mut self, on_return: &mut impl FnMut(F::Output)) -> Option<T> {
+    fn wait(&mut self, on_return: &mut impl FnMut(F::Output), origin: Origin) -> Option<T> {
         with_parker(|parker, waker| {
             let mut context = Context::from_waker(waker);
             loop {
-                match self.poll(&mut context, on_return) {
+                match self.poll(&mut context, on_return, origin) {
                     Poll::Ready(item) => return item,
                     Poll::Pending => _ = parker.park(None),
                 }
@@ -243,17 +249,17 @@ impl<T, F: Future<Output = ()>> Source for GeneratorSource<T, F> {
     type Item = T;
 
     #[inline]
-    fn wait_next(&mut self) -> Option<T> {
-        self.routine.wait(&mut |()| {})
+    fn wait_next(&mut self, origin: Origin) -> Option<T> {
+        self.routine.wait(&mut |()| {}, origin)
     }
 
     #[inline]
-    fn fold<B>(mut self, init: B, mut f: impl FnMut(B, T) -> B) -> B {
+    fn fold<B>(mut self, init: B, mut f: impl FnMut(B, T) -> B, origin: Origin) -> B {
         with_parker(|parker, waker| {
             let mut context = Context::from_waker(waker);
             let mut result = init;
             loop {
-                match self.routine.poll(&mut context, &mut |()| {}) {
+                match self.routine.poll(&mut context, &mut |()| {}, origin) {
                     Poll::Ready(Some(item)) => result = f(result, item),
                     Poll::Ready(None) => return result,
                     Poll::Pending => _ = parker.park(None),
@@ -263,8 +269,8 @@ impl<T, F: Future<Output = ()>> Source for GeneratorSource<T, F> {
     }
 
     #[inline]
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
-        self.routine.poll_in_turn(context, &mut |()| {})
+    fn poll_next(&mut self, context: &mut Context<'_>, origin: Origin) -> Poll<Option<T>> {
+        self.routine.poll_in_turn(context, &mut |()| {}, origin)
     }
 
     fn unregister(&mut self) {}
@@ -284,19 +290,20 @@ impl<T, E, F: Future<Output = Result<(), E>>> Source for TryGeneratorSource<T, E
     type Item = Result<T, E>;
 
     #[inline]
-    fn wait_next(&mut self) -> Option<Self::Item> {
+    fn wait_next(&mut self, origin: Origin) -> Option<Self::Item> {
         let error = &mut self.error;
-        match self.routine.wait(&mut |result: Result<(), E>| *error = result.err()) {
+        let mut on_return = |result: Result<(), E>| *error = result.err();
+        match self.routine.wait(&mut on_return, origin) {
             Some(item) => Some(Ok(item)),
             None => self.error.take().map(Err),
         }
     }
 
     #[inline]
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    fn poll_next(&mut self, context: &mut Context<'_>, origin: Origin) -> Poll<Option<Self::Item>> {
         let error = &mut self.error;
         let mut on_return = |result: Result<(), E>| *error = result.err();
-        match self.routine.poll_in_turn(context, &mut on_return) {
+        match self.routine.poll_in_turn(context, &mut on_return, origin) {
             Poll::Ready(Some(item)) => Poll::Ready(Some(Ok(item))),
             Poll::Ready(None) => Poll::Ready(self.error.take().map(Err)),
             Poll::Pending => Poll::Pending,

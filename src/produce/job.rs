@@ -12,6 +12,7 @@ use std::thread::{self, JoinHandle, Scope, ScopedJoinHandle};
 use crate::error::Why;
 use crate::lockstep::{Client, Server, simplex};
 use crate::panics;
+use crate::point::Origin;
 use crate::sequence::{Iter, Source};
 use crate::sync::{self, Arc, Condvar, Mutex};
 
@@ -37,9 +38,10 @@ use crate::sync::{self, Arc, Condvar, Mutex};
 /// # Panics
 ///
 /// If the system cannot start a thread.
+#[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn produce<T: Send + 'static>(f: impl FnOnce(&mut Server<T>) + Send + 'static) -> Produced<T> {
     let (server, client) = simplex();
-    Iter::new(Production::new(client, thread::spawn(move || run(f, server))))
+    Iter::new(Production::new(client, thread::spawn(move || run(f, server))), &"produce")
 }
 
 /// Runs a blocking routine that may fail on a thread. The items are results, and the routine's error is the last one, after everything that
@@ -63,11 +65,15 @@ pub fn produce<T: Send + 'static>(f: impl FnOnce(&mut Server<T>) + Send + 'stati
 /// # Panics
 ///
 /// If the system cannot start a thread.
+#[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn try_produce<T: Send + 'static, E: Send + 'static>(
     f: impl FnOnce(&mut Server<T>) -> Result<(), E> + Send + 'static,
 ) -> TryProduced<T, E> {
     let (server, client) = simplex();
-    Iter::new(TryProduction(Production::new(client, thread::spawn(move || run(f, server)))))
+    Iter::new(
+        TryProduction(Production::new(client, thread::spawn(move || run(f, server)))),
+        &"try_produce",
+    )
 }
 
 /// Runs a blocking routine on a thread of a scope, with what it borrows, as [`produce`] does.
@@ -87,12 +93,13 @@ pub fn try_produce<T: Send + 'static, E: Send + 'static>(
 /// # Panics
 ///
 /// If the system cannot start a thread.
+#[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn produce_in<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     f: impl FnOnce(&mut Server<T>) + Send + 'scope,
 ) -> ProducedIn<'scope, T> {
     let (server, client) = simplex();
-    Iter::new(Production::new(client, scope.spawn(move || run(f, server))))
+    Iter::new(Production::new(client, scope.spawn(move || run(f, server))), &"produce_in")
 }
 
 /// Runs a blocking routine on a pool, to which `spawn` gives it, as [`produce`] does on a thread of its own.
@@ -113,12 +120,13 @@ pub fn produce_in<'scope, T: Send + 'scope>(
 /// );
 /// assert_eq!(squares.collect::<Vec<_>>(), [1, 4, 9]);
 /// ```
+#[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn produce_on<T: Send + 'static>(
     spawn: impl FnOnce(Box<dyn FnOnce() + Send>),
     f: impl FnOnce(&mut Server<T>) + Send + 'static,
 ) -> ProducedOn<T> {
     let (server, client) = simplex();
-    Iter::new(Production::new(client, run_on(spawn, f, server)))
+    Iter::new(Production::new(client, run_on(spawn, f, server)), &"produce_on")
 }
 
 /// Runs a blocking routine that may fail on a pool: as [`produce_on`], with the routine's error as the last item, as in [`try_produce`].
@@ -136,12 +144,13 @@ pub fn produce_on<T: Send + 'static>(
 /// );
 /// assert!(numbers.eq([Ok(1), Err("that was all there was")]));
 /// ```
+#[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn try_produce_on<T: Send + 'static, E: Send + 'static>(
     spawn: impl FnOnce(Box<dyn FnOnce() + Send>),
     f: impl FnOnce(&mut Server<T>) -> Result<(), E> + Send + 'static,
 ) -> TryProducedOn<T, E> {
     let (server, client) = simplex();
-    Iter::new(TryProduction(Production::new(client, run_on(spawn, f, server))))
+    Iter::new(TryProduction(Production::new(client, run_on(spawn, f, server))), &"try_produce_on")
 }
 
 /// The items of a routine on a thread. See [`produce`].
@@ -299,16 +308,16 @@ impl<T, J: Job> Production<T, J> {
 impl<T, J: Job<Output = ()>> Source for Production<T, J> {
     type Item = T;
 
-    fn wait_next(&mut self) -> Option<T> {
-        let item = self.client.wait_next();
+    fn wait_next(&mut self, origin: Origin) -> Option<T> {
+        let item = self.client.wait_next(origin);
         if item.is_none() {
             self.join_at_end();
         }
         item
     }
 
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
-        let polled = self.client.poll_next(context);
+    fn poll_next(&mut self, context: &mut Context<'_>, origin: Origin) -> Poll<Option<T>> {
+        let polled = self.client.poll_next(context, origin);
         if matches!(polled, Poll::Ready(None)) {
             self.join_at_end();
         }
@@ -330,15 +339,15 @@ pub struct TryProduction<T, J>(Production<T, J>);
 impl<T, E, J: Job<Output = Result<(), E>>> Source for TryProduction<T, J> {
     type Item = Result<T, E>;
 
-    fn wait_next(&mut self) -> Option<Self::Item> {
-        match self.0.client.wait_next() {
+    fn wait_next(&mut self, origin: Origin) -> Option<Self::Item> {
+        match self.0.client.wait_next(origin) {
             Some(item) => Some(Ok(item)),
             None => self.0.join_at_end()?.err().map(Err),
         }
     }
 
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match self.0.client.poll_next(context) {
+    fn poll_next(&mut self, context: &mut Context<'_>, origin: Origin) -> Poll<Option<Self::Item>> {
+        match self.0.client.poll_next(context, origin) {
             Poll::Ready(Some(item)) => Poll::Ready(Some(Ok(item))),
             Poll::Ready(None) => {
                 let output = self.0.join_at_end();

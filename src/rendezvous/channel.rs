@@ -10,6 +10,7 @@ use super::signals::{Signals, Version};
 use super::state::{Outcome, State};
 use super::wakes::WakeList;
 use crate::error::Why;
+use crate::point::ChannelId;
 use crate::step::Waiter;
 use crate::sync::{Arc, Mutex, MutexGuard};
 use crate::wait::{AdaptiveSpin, this_thread};
@@ -174,6 +175,10 @@ impl<T, C: Deref<Target = Core<T>>, const SIDE: usize> Waiter for Place<C, SIDE>
     #[inline]
     fn is_peer_elsewhere(&mut self) -> bool {
         self.core.is_other_side_elsewhere(SIDE)
+    }
+
+    fn channel(&self) -> ChannelId {
+        ChannelId::of(&*self.core)
     }
 
     #[inline]

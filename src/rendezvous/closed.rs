@@ -7,6 +7,7 @@ use super::channel::Core;
 use super::state::Outcome;
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
+use crate::point::ChannelId;
 use crate::queue::Ticket;
 use crate::step::{Attempt, SelectStep, Step, Unhurried};
 
@@ -21,8 +22,9 @@ pub struct ClosedStep<'a, T> {
 }
 
 impl<'a, T> ClosedStep<'a, T> {
-    pub(super) const fn new(core: &'a Core<T>) -> Self {
-        Self { core, at: None, is_registered: false, waiter: Unhurried { can_never_go_on: false } }
+    pub(super) fn new(core: &'a Core<T>) -> Self {
+        let waiter = Unhurried { can_never_go_on: false, channel: ChannelId::of(core) };
+        Self { core, at: None, is_registered: false, waiter }
     }
 }
 

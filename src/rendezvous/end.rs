@@ -4,10 +4,11 @@ use std::fmt;
 use std::thread;
 
 use super::Stats;
-use super::channel::Core;
+use super::channel::{Core, SENDERS};
 use super::closed::{Closed, ClosedStep};
 use crate::error::Why;
 use crate::operation::Op;
+use crate::point::{self, ChannelId, Name};
 use crate::sync::Arc;
 
 /// An end of a side.
@@ -22,6 +23,15 @@ impl<T, const SIDE: usize> End<T, SIDE> {
         Self { core: Some(core) }
     }
 
+    const NAME: Name = if SIDE == SENDERS { &"Sender" } else { &"Receiver" };
+
+    /// A model may let other parties act before what follows.
+    #[inline(always)]
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
+    pub(super) fn act(&self, name: Name) {
+        point::act(name, || ChannelId::of(&**self.core()));
+    }
+
     #[inline]
     pub(super) fn core(&self) -> &Arc<Core<T>> {
         self.core.as_ref().expect("an end that has not left")
@@ -30,12 +40,14 @@ impl<T, const SIDE: usize> End<T, SIDE> {
     /// Leaves; only the first call counts.
     pub(super) fn leave(&mut self, why: Why) {
         if let Some(core) = self.core.take() {
+            point::leave(Self::NAME, || ChannelId::of(&*core), why);
             core.remove_end(SIDE, why);
         }
     }
 
-    pub(super) fn closed(&self) -> Closed<'_, T> {
-        Op::new(ClosedStep::new(self.core()))
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
+    pub(super) fn closed(&self, name: Name) -> Closed<'_, T> {
+        Op::new(ClosedStep::new(self.core()), name)
     }
 
     pub(super) fn close(&self) -> bool {
@@ -88,6 +100,13 @@ pub(super) struct WeakEnd<T, const SIDE: usize> {
 }
 
 impl<T, const SIDE: usize> WeakEnd<T, SIDE> {
+    /// See `End::act`.
+    #[inline(always)]
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
+    pub(super) fn act(&self, name: Name) {
+        point::act(name, || ChannelId::of(&*self.core));
+    }
+
     pub(super) fn upgrade(&self) -> Option<End<T, SIDE>> {
         let is_alive = self.core.with_state(|state| {
             let is_alive = state.ends()[SIDE] > 0;

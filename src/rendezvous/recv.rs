@@ -11,6 +11,7 @@ use super::state::{MANY_UNRESPONSIVE, Outcome};
 use crate::drive;
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
+use crate::point::{self, ChannelId, Origin};
 use crate::queue::Ticket;
 use crate::sequence::{IntoInner, Iter, Source, Stream};
 use crate::step::{Attempt, SelectStep, Step, Waiter};
@@ -46,6 +47,10 @@ impl<T, C: Deref<Target = Core<T>>> Waiter for PatientPlace<C> {
 
     fn recheck_at(&mut self) -> Option<Instant> {
         self.recheck_at
+    }
+
+    fn channel(&self) -> ChannelId {
+        self.place.channel()
     }
 
     #[inline]
@@ -110,7 +115,7 @@ impl<T, C: Deref<Target = Core<T>>> Step for TakeStep<C> {
             outcome => {
                 self.is_registered |= attempt.waker.is_some();
                 if let Outcome::Recheck(unresponsive) = outcome {
-                    recheck_at.get_or_insert_with(|| Instant::now() + patience(unresponsive));
+                    recheck_at.get_or_insert_with(|| point::now() + patience(unresponsive));
                 } else {
                     *recheck_at = None;
                 }
@@ -172,20 +177,20 @@ impl<T, C: Deref<Target = Core<T>>> Source for ValueSource<C> {
     type Item = T;
 
     #[inline]
-    fn wait_next(&mut self) -> Option<T> {
+    fn wait_next(&mut self, origin: Origin) -> Option<T> {
         if self.reported_end.is_some() {
             return None;
         }
-        let result = drive::block(&mut self.take, None);
+        let result = drive::block(&mut self.take, None, origin);
         self.report(result)
     }
 
     #[inline]
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
+    fn poll_next(&mut self, context: &mut Context<'_>, origin: Origin) -> Poll<Option<T>> {
         if self.reported_end.is_some() {
             return Poll::Ready(None);
         }
-        drive::poll(&mut self.take, context).map(|result| self.report(result))
+        drive::poll(&mut self.take, context, origin).map(|result| self.report(result))
     }
 
     fn unregister(&mut self) {
@@ -251,8 +256,9 @@ impl<T> Receiver<T> {
     /// assert_eq!(rx.iter().take(3).sum::<u32>(), 6);
     /// assert_eq!(rx.iter().next(), Some(4));
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn iter(&self) -> Iter<Values<'_, T>> {
-        Iter::new(ValueSource::new(BorrowedEnd(self)))
+        Iter::new(ValueSource::new(BorrowedEnd(self)), &"Receiver::iter")
     }
 
     /// The values as a [`futures_core::Stream`], up to the end of the channel, which its `end()` then tells.
@@ -271,8 +277,9 @@ impl<T> Receiver<T> {
     /// assert_eq!(futures_lite::future::zip(produce, consume).await, ((), 6));
     /// # });
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn stream(&self) -> Stream<Values<'_, T>> {
-        Stream::new(ValueSource::new(BorrowedEnd(self)))
+        Stream::new(ValueSource::new(BorrowedEnd(self)), &"Receiver::stream")
     }
 
     /// This end as a [`futures_core::Stream`] of its values.
@@ -286,8 +293,9 @@ impl<T> Receiver<T> {
     /// assert_eq!(rx.into_stream().next().await, None);
     /// # });
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn into_stream(self) -> Stream<IntoValues<T>> {
-        Stream::new(ValueSource::new(OwnedEnd(self)))
+        Stream::new(ValueSource::new(OwnedEnd(self)), &"Receiver::into_stream")
     }
 }
 
@@ -315,8 +323,9 @@ impl<T> IntoIterator for Receiver<T> {
     type Item = T;
     type IntoIter = Iter<IntoValues<T>>;
 
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn into_iter(self) -> Iter<IntoValues<T>> {
-        Iter::new(ValueSource::new(OwnedEnd(self)))
+        Iter::new(ValueSource::new(OwnedEnd(self)), &"Receiver::into_iter")
     }
 }
 
@@ -324,6 +333,7 @@ impl<'a, T> IntoIterator for &'a Receiver<T> {
     type Item = T;
     type IntoIter = Iter<Values<'a, T>>;
 
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn into_iter(self) -> Iter<Values<'a, T>> {
         self.iter()
     }

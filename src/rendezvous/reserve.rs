@@ -9,6 +9,7 @@ use super::send::{Send, SendStep};
 use super::state::Outcome;
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
+use crate::point::{self, ChannelId};
 use crate::queue::Ticket;
 use crate::step::{Attempt, SelectStep, Step};
 
@@ -124,14 +125,17 @@ impl<'a, T> Permit<'a, T> {
     /// assert!(send.await.is_ok());
     /// # });
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn send(mut self, value: T) -> Send<'a, T> {
-        Op::new(SendStep::new(self.core, value, mem::take(&mut self.receiver)))
+        let receiver = mem::take(&mut self.receiver);
+        Op::new(SendStep::new(self.core, value, receiver), &"Permit::send")
     }
 }
 
 impl<T> Drop for Permit<'_, T> {
     fn drop(&mut self) {
         if let Some(receiver) = self.receiver.take() {
+            point::leave(&"Permit", || ChannelId::of(self.core), Why::Dropped);
             self.core.with(|state, wakes| state.release(receiver, wakes));
         }
     }

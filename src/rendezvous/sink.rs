@@ -27,6 +27,7 @@ use parking_lot::Mutex;
 
 use super::{Permit, Sender};
 use crate::error::{SendError, Why};
+use crate::point::Origin;
 
 /// A [`Sender`] as a [`futures_sink::Sink`]: see [`Sender::into_sink`].
 #[must_use = "a sink does nothing until something is sent into it"]
@@ -102,30 +103,32 @@ impl<T: Send + 'static> Sender<T> {
     /// assert_eq!(items, [Ok(1), Ok(2), Ok(3)]); // and then `Closed`
     /// # });
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn into_sink(self) -> SenderSink<T> {
         let desk =
             Desk { phase: Phase::Idle, order: Order::GoOn, item: None, end: None, unsent: None };
         let desk = Arc::new(Mutex::new(desk));
-        let routine = Box::pin(run(self, Arc::clone(&desk)));
+        let routine = Box::pin(run(self, Arc::clone(&desk), Origin::of(&"Sender::into_sink")));
         SenderSink { desk, routine: Some(routine) }
     }
 }
 
 /// The routine.
-async fn run<T>(mut sender: Sender<T>, desk: Arc<Mutex<Desk<T>>>) -> Sender<T> {
-    if let Some(why) = work(&sender, &desk).await {
+async fn run<T>(mut sender: Sender<T>, desk: Arc<Mutex<Desk<T>>>, origin: Origin) -> Sender<T> {
+    if let Some(why) = work(&sender, &desk, origin).await {
         sender.end.leave(why);
     }
     sender
 }
 
 /// Reserves and sends as the sink asks for it, until it is told to stop, or to leave as what it gives.
-async fn work<T>(sender: &Sender<T>, desk: &Mutex<Desk<T>>) -> Option<Why> {
+async fn work<T>(sender: &Sender<T>, desk: &Mutex<Desk<T>>, origin: Origin) -> Option<Why> {
     loop {
         if !until(desk, |desk| desk.phase == Phase::Wants).await {
             return None;
         }
         let mut reserve = sender.reserve();
+        reserve.set_origin(origin);
         let reserved = poll_fn(|context| {
             if desk.lock().order != Order::GoOn {
                 return Poll::Ready(None);
@@ -151,6 +154,7 @@ async fn work<T>(sender: &Sender<T>, desk: &Mutex<Desk<T>>) -> Option<Why> {
         }
         let Some(item) = desk.lock().item.take() else { continue };
         let mut send = permit.send(item);
+        send.set_origin(origin);
         let sent = poll_fn(|context| {
             if matches!(desk.lock().order, Order::Reclaim | Order::Stop) {
                 return Poll::Ready(None);

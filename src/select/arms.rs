@@ -4,6 +4,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use crate::operation::Op;
+use crate::point::{ChannelId, Ending, Origin, Outcome};
 use crate::step::{Attempt, SelectStep, Waiter};
 
 /// An arm of a [`select`](crate::select()): each operation of [`op`](crate::op), `&mut` of one, or again a tuple, an array or a [`Vec`] of arms.
@@ -30,7 +31,7 @@ use crate::step::{Attempt, SelectStep, Waiter};
 )]
 pub trait Arm {
     /// Which arm was done, with its output.
-    type Output;
+    type Output: Outcome;
 
     /// How many operations there are, if the type tells.
     #[doc(hidden)]
@@ -99,6 +100,9 @@ pub trait ArmOp {
 
     /// See `Waiter`.
     fn recheck_at(&mut self) -> Option<Instant>;
+
+    /// See `Step`.
+    fn each_target(&mut self, f: &mut dyn FnMut(Origin, ChannelId));
 }
 
 /// The methods that do not depend on whose the operation is.
@@ -135,6 +139,10 @@ macro_rules! arm_op {
 
         fn recheck_at(&mut self) -> Option<Instant> {
             self.step.waiter().recheck_at()
+        }
+
+        fn each_target(&mut self, f: &mut dyn FnMut(Origin, ChannelId)) {
+            self.step.each_target(self.origin(), f);
         }
     };
 }
@@ -334,6 +342,14 @@ macro_rules! sel {
         }
 
         impl<$($Arm: Arm),+> Arms for ($($Arm,)+) {}
+
+        impl<$($Arm: Outcome),+> Outcome for $Sel<$($Arm),+> {
+            fn ending(&self) -> Ending {
+                match self {
+                    $($Sel::$Arm(output) => output.ending()),+
+                }
+            }
+        }
     };
 }
 

@@ -16,6 +16,7 @@ use std::task::{Poll, Waker};
 
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
+use crate::point::{self, ChannelId, Name};
 use crate::queue::{Ticket, WaitQueue};
 use crate::step::{Attempt, SelectStep, Step, Unhurried};
 use crate::sync::{Arc, Mutex};
@@ -81,11 +82,12 @@ impl Watch {
 pub struct Peer {
     watch: Arc<Watch>,
     side: u32,
+    channel: ChannelId,
 }
 
 impl Peer {
-    pub(super) const fn new(watch: Arc<Watch>, side: u32) -> Self {
-        Self { watch, side }
+    pub(super) const fn new(watch: Arc<Watch>, side: u32, channel: ChannelId) -> Self {
+        Self { watch, side, channel }
     }
 
     /// Whether that end has left. It may leave at any moment after a `false`; a `true` stays.
@@ -97,8 +99,10 @@ impl Peer {
     /// drop(server);
     /// assert!(peer.is_closed());
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn is_closed(&self) -> bool {
-        self.end().is_some()
+        point::act(&"Peer::is_closed", || self.channel);
+        self.watch.end(self.side).is_some()
     }
 
     /// How that end has left, if it has.
@@ -110,7 +114,9 @@ impl Peer {
     /// server.finish();
     /// assert_eq!(peer.end(), Some(handover::Why::Closed));
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn end(&self) -> Option<Why> {
+        point::act(&"Peer::end", || self.channel);
         self.watch.end(self.side)
     }
 
@@ -131,23 +137,26 @@ impl Peer {
     /// client.close();
     /// assert_eq!(peer.closed().wait(), Ok(handover::Why::Closed));
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn closed(&self) -> PeerLeft<'_> {
-        Op::new(LeftStep::new(self.clone(), None, false))
+        Op::new(LeftStep::new(self.clone(), None, false), &"Peer::closed")
     }
 
     /// The same for an end, which remembers what it was told, and may be the server of a generator that this thread drives.
-    pub(crate) fn left(
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
+    pub(crate) fn left<'a>(
         self,
-        reported_end: Option<&mut Option<Why>>,
+        reported_end: Option<&'a mut Option<Why>>,
         can_never_go_on: bool,
-    ) -> Left<'_> {
-        Op::new(LeftStep::new(self, reported_end, can_never_go_on))
+        name: Name,
+    ) -> Left<'a> {
+        Op::new(LeftStep::new(self, reported_end, can_never_go_on), name)
     }
 }
 
 impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Peer").field("end", &self.end()).finish()
+        f.debug_struct("Peer").field("end", &self.watch.end(self.side)).finish()
     }
 }
 
@@ -170,7 +179,8 @@ impl<'a, const OF_PEER: bool> LeftStep<'a, OF_PEER> {
         reported_end: Option<&'a mut Option<Why>>,
         can_never_go_on: bool,
     ) -> Self {
-        Self { peer, reported_end, at: None, waiter: Unhurried { can_never_go_on } }
+        let waiter = Unhurried { can_never_go_on, channel: peer.channel };
+        Self { peer, reported_end, at: None, waiter }
     }
 }
 

@@ -10,9 +10,10 @@ use std::mem;
 use std::task::{Context, Poll};
 
 use super::Reader;
-use super::read::ReadAheadStep;
+use super::read::{Amount, ReadAheadStep};
 use crate::drive;
 use crate::error::Why;
+use crate::point::Origin;
 use crate::sequence::{IntoInner, Iter, Source, Stream};
 
 /// See `iter`, where users find these names.
@@ -24,12 +25,12 @@ pub(crate) type IntoAhead<T> = Iter<AheadSource<T, Reader<T>>>;
 impl<T> Source for Reader<T> {
     type Item = T;
 
-    fn wait_next(&mut self) -> Option<T> {
-        self.recv().wait().ok()
+    fn wait_next(&mut self, origin: Origin) -> Option<T> {
+        self.recv_by(origin).wait().ok()
     }
 
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
-        self.poll_recv(context).map(Result::ok)
+    fn poll_next(&mut self, context: &mut Context<'_>, origin: Origin) -> Poll<Option<T>> {
+        self.poll_recv_by(context, origin).map(Result::ok)
     }
 
     fn unregister(&mut self) {
@@ -69,14 +70,15 @@ impl<T, R> ChunkSource<T, R> {
 impl<T, R: BorrowMut<Reader<T>>> Source for ChunkSource<T, R> {
     type Item = Vec<T>;
 
-    fn wait_next(&mut self) -> Option<Vec<T>> {
-        let chunk = self.reader.borrow_mut().read(self.n).wait();
+    fn wait_next(&mut self, origin: Origin) -> Option<Vec<T>> {
+        let amount = Amount::Exactly(self.n);
+        let chunk = self.reader.borrow_mut().read_by(origin, amount).wait();
         chunk.ok().filter(|chunk| !chunk.is_empty())
     }
 
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Vec<T>>> {
-        let mut read = self.reader.borrow_mut().read(self.n);
-        let polled = drive::poll(&mut read.step, context);
+    fn poll_next(&mut self, context: &mut Context<'_>, origin: Origin) -> Poll<Option<Vec<T>>> {
+        let mut read = self.reader.borrow_mut().read_by(origin, Amount::Exactly(self.n));
+        let polled = drive::poll(&mut read.step, context, origin);
         read.suspend();
         polled.map(|read| read.ok().filter(|chunk| !chunk.is_empty()))
     }
@@ -125,15 +127,15 @@ impl<T, R: BorrowMut<Reader<T>>> Source for AheadSource<T, R> {
     type Item = T;
 
     #[inline]
-    fn wait_next(&mut self) -> Option<T> {
+    fn wait_next(&mut self, origin: Origin) -> Option<T> {
         match self.reader.borrow_mut().leftover.items.pop() {
             Some(item) => Some(item),
-            None => drive::block(&mut self.step(), None).ok(),
+            None => drive::block(&mut self.step(), None, origin).ok(),
         }
     }
 
     #[inline]
-    fn fold<B>(mut self, init: B, mut f: impl FnMut(B, T) -> B) -> B {
+    fn fold<B>(mut self, init: B, mut f: impl FnMut(B, T) -> B, origin: Origin) -> B {
         let mut result = init;
         loop {
             let mut using = Using::begin(&mut self.reader.borrow_mut().leftover.items);
@@ -141,7 +143,7 @@ impl<T, R: BorrowMut<Reader<T>>> Source for AheadSource<T, R> {
                 result = f(result, item);
             }
             drop(using);
-            match self.wait_next() {
+            match self.wait_next(origin) {
                 Some(item) => result = f(result, item),
                 None => return result,
             }
@@ -149,10 +151,10 @@ impl<T, R: BorrowMut<Reader<T>>> Source for AheadSource<T, R> {
     }
 
     #[inline]
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
+    fn poll_next(&mut self, context: &mut Context<'_>, origin: Origin) -> Poll<Option<T>> {
         match self.reader.borrow_mut().leftover.items.pop() {
             Some(item) => Poll::Ready(Some(item)),
-            None => drive::poll(&mut self.step(), context).map(Result::ok),
+            None => drive::poll(&mut self.step(), context, origin).map(Result::ok),
         }
     }
 
@@ -207,8 +209,9 @@ impl<T> Reader<T> {
     /// thread::spawn(move || writer.write("abc".chars()).wait().map(|()| writer.finish()));
     /// assert_eq!(reader.iter().collect::<String>(), "abc");
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn iter(&mut self) -> Iter<&mut Self> {
-        Iter::new(self)
+        Iter::new(self, &"Reader::iter")
     }
 
     /// The items one by one as a [`futures_core::Stream`], up to the end of the channel. [`end`](Reader::end) then tells how that
@@ -225,8 +228,9 @@ impl<T> Reader<T> {
     /// assert_eq!(text, "abc");
     /// # });
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn stream(&mut self) -> Stream<&mut Self> {
-        Stream::new(self)
+        Stream::new(self, &"Reader::stream")
     }
 
     /// This end as a [`futures_core::Stream`] of its items.
@@ -240,8 +244,9 @@ impl<T> Reader<T> {
     /// assert_eq!(reader.into_stream().next().await, None);
     /// # });
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn into_stream(self) -> Stream<Self> {
-        Stream::new(self)
+        Stream::new(self, &"Reader::into_stream")
     }
 
     /// Batches of `n` as a blocking iterator, the last one (and one at a [`flush`](super::Writer::flush)) shorter;
@@ -255,8 +260,9 @@ impl<T> Reader<T> {
     /// thread::spawn(move || writer.write(0..5).wait().map(|()| writer.finish()));
     /// assert_eq!(reader.chunks(2).collect::<Vec<_>>(), [vec![0, 1], vec![2, 3], vec![4]]);
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn chunks(&mut self, n: usize) -> Chunks<'_, T> {
-        Iter::new(ChunkSource::new(self, n))
+        Iter::new(ChunkSource::new(self, n), &"Reader::chunks")
     }
 
     /// The items one by one, though they come in batches of `n`, the next one asked for while this one is used: so the writer
@@ -273,8 +279,9 @@ impl<T> Reader<T> {
     /// thread::spawn(move || writer.write(0..1000_u64).wait().map(|()| writer.finish()));
     /// assert_eq!(reader.ahead(64).sum::<u64>(), (0..1000).sum());
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn ahead(&mut self, n: usize) -> Ahead<'_, T> {
-        Iter::new(AheadSource::new(self, n))
+        Iter::new(AheadSource::new(self, n), &"Reader::ahead")
     }
 }
 
@@ -289,8 +296,9 @@ impl<T> Reader<T> {
     /// thread::spawn(move || writer.write(0..5).wait().map(|()| writer.finish()));
     /// assert!(reader.into_chunks(3).checked().eq([Ok(vec![0, 1, 2]), Ok(vec![3, 4])]));
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn into_chunks(self, n: usize) -> IntoChunks<T> {
-        Iter::new(ChunkSource::new(self, n))
+        Iter::new(ChunkSource::new(self, n), &"Reader::into_chunks")
     }
 
     /// As [`ahead`](Reader::ahead), of a reader that is given away: for a response body.
@@ -303,8 +311,9 @@ impl<T> Reader<T> {
     /// thread::spawn(move || writer.write(0..1000_u64).wait().map(|()| writer.finish()));
     /// assert_eq!(reader.into_ahead(64).sum::<u64>(), (0..1000).sum());
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn into_ahead(self, n: usize) -> IntoAhead<T> {
-        Iter::new(AheadSource::new(self, n))
+        Iter::new(AheadSource::new(self, n), &"Reader::into_ahead")
     }
 }
 
@@ -332,8 +341,9 @@ impl<T> IntoIterator for Reader<T> {
     type Item = T;
     type IntoIter = Iter<Reader<T>>;
 
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn into_iter(self) -> Iter<Reader<T>> {
-        Iter::new(self)
+        Iter::new(self, &"Reader::into_iter")
     }
 }
 
@@ -341,6 +351,7 @@ impl<'a, T> IntoIterator for &'a mut Reader<T> {
     type Item = T;
     type IntoIter = Iter<&'a mut Reader<T>>;
 
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn into_iter(self) -> Iter<&'a mut Reader<T>> {
         self.iter()
     }

@@ -8,6 +8,7 @@ use super::{Answer, Batch, Reader, ReaderHalf, Request, StreamMessage, Want};
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
 use crate::panics;
+use crate::point::ChannelId;
 use crate::slot::{Message, SlotState};
 use crate::step::{Attempt, SelectStep, Step, Waiter};
 use crate::wait::AdaptiveSpin;
@@ -446,6 +447,10 @@ impl<T> Waiter for Option<&mut Reader<T>> {
 
     fn is_peer_elsewhere(&mut self) -> bool {
         self.as_mut().is_some_and(|reader| reader.half.is_peer_elsewhere())
+    }
+
+    fn channel(&self) -> ChannelId {
+        self.as_ref().map_or(ChannelId::NONE, |reader| reader.half.channel())
     }
 
     fn spin(&self) -> AdaptiveSpin {

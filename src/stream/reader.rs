@@ -13,6 +13,7 @@ use super::{ReaderHalf, Want};
 use crate::drive;
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
+use crate::point::Origin;
 use crate::slot::{Left, Peer};
 
 /// The reading end of a channel for batches.
@@ -60,8 +61,14 @@ impl<T> Reader<T> {
     /// thread::spawn(move || writer.write(1..).wait());
     /// assert_eq!((reader.recv().wait(), reader.recv().wait()), (Ok(1), Ok(2)));
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn recv(&mut self) -> ReadOne<'_, T> {
-        Op::new(ReadOneStep { reader: self })
+        self.recv_by(Origin::of(&"Reader::recv"))
+    }
+
+    /// As `recv`, for the operation or the sequence that was made there.
+    pub(super) const fn recv_by(&mut self, origin: Origin) -> ReadOne<'_, T> {
+        Op::made_by(origin, ReadOneStep { reader: self })
     }
 
     /// Waits for `n` items, in one hand-over. Fewer come only at the end or at a [`flush`](crate::Writer::flush); none for `read(0)`, at
@@ -89,8 +96,14 @@ impl<T> Reader<T> {
     /// assert_eq!(reader.read(3).wait().unwrap(), []);
     /// assert_eq!(reader.read(3).wait().unwrap_err().why(), Why::Closed);
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn read(&mut self, n: usize) -> Read<'_, T> {
-        Op::new(ReadStep { reader: self, progress: ReadProgress::new(Amount::Exactly(n)) })
+        self.read_by(Origin::of(&"Reader::read"), Amount::Exactly(n))
+    }
+
+    /// The reads that give a vector.
+    pub(super) const fn read_by(&mut self, origin: Origin, amount: Amount) -> Read<'_, T> {
+        Op::made_by(origin, ReadStep { reader: self, progress: ReadProgress::new(amount) })
     }
 
     /// Waits for `n` items as [`read`](Reader::read) does, and appends them to `into`. Gives how many came.
@@ -119,12 +132,10 @@ impl<T> Reader<T> {
     /// }
     /// assert_eq!(sum, (0..100).sum());
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn read_into<'a>(&'a mut self, n: usize, into: &'a mut Vec<T>) -> ReadInto<'a, T> {
-        Op::new(ReadIntoStep {
-            reader: self,
-            progress: ReadProgress::new(Amount::Exactly(n)),
-            into,
-        })
+        let progress = ReadProgress::new(Amount::Exactly(n));
+        Op::new(ReadIntoStep { reader: self, progress, into }, &"Reader::read_into")
     }
 
     /// Waits for what one write brings, 1 to `n` items, without waiting for more; none for `read_some(0)`, at once.
@@ -150,8 +161,9 @@ impl<T> Reader<T> {
     /// assert_eq!(reader.read_some(2).wait().unwrap(), [3, 4]);
     /// assert_eq!(reader.read_some(2).wait().unwrap(), [5]);
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn read_some(&mut self, n: usize) -> Read<'_, T> {
-        Op::new(ReadStep { reader: self, progress: ReadProgress::new(Amount::UpTo(n)) })
+        self.read_by(Origin::of(&"Reader::read_some"), Amount::UpTo(n))
     }
 
     /// Waits for all items up to the end. [`end`](Reader::end) then tells whether that was [`Why::Closed`], or whether items are
@@ -174,8 +186,9 @@ impl<T> Reader<T> {
     /// assert_eq!(reader.read_all().wait().unwrap(), [0, 1, 2, 3]);
     /// assert_eq!(reader.end(), Some(Why::Closed)); // that was all
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn read_all(&mut self) -> Read<'_, T> {
-        Op::new(ReadStep { reader: self, progress: ReadProgress::new(Amount::All) })
+        self.read_by(Origin::of(&"Reader::read_all"), Amount::All)
     }
 
     /// Waits for one whole write: the writer's own iterator, which then runs here. What is left in a dropped [`Batch`](crate::Batch) answers the next
@@ -199,8 +212,9 @@ impl<T> Reader<T> {
     /// assert_eq!(batch.take(6).collect::<String>(), "A LAZY");
     /// assert_eq!(reader.recv().wait(), Ok(' ')); // the rest is not lost
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn read_once(&mut self) -> ReadOnce<'_, T> {
-        Op::new(ReadOnceStep { reader: Some(self) })
+        Op::new(ReadOnceStep { reader: Some(self) }, &"Reader::read_once")
     }
 
     /// Waits until the writer has left, and gives how. Items that the writer handed over before are still received after it.
@@ -221,8 +235,9 @@ impl<T> Reader<T> {
     /// drop(writer);
     /// assert_eq!(reader.closed().wait(), Ok(Why::Dropped));
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn closed(&mut self) -> Left<'_> {
-        self.half.peer().left(Some(&mut self.reported_end), false)
+        self.half.peer().left(Some(&mut self.reported_end), false, &"Reader::closed")
     }
 
     /// A handle that watches the writer: another thread, a callback or a task can keep it. The first one costs an allocation.
@@ -271,9 +286,18 @@ impl<T> Reader<T> {
     /// assert_eq!((sent.is_ok(), received), (true, Ok(1)));
     /// # });
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
-        let mut recv = self.recv();
-        let polled = drive::poll(&mut recv.step, context);
+        self.poll_recv_by(context, Origin::of(&"Reader::poll_recv"))
+    }
+
+    pub(super) fn poll_recv_by(
+        &mut self,
+        context: &mut Context<'_>,
+        origin: Origin,
+    ) -> Poll<Result<T, RecvError>> {
+        let mut recv = self.recv_by(origin);
+        let polled = drive::poll(&mut recv.step, context, origin);
         recv.detach(); // Its waker stays registered.
         polled
     }

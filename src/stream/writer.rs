@@ -12,8 +12,9 @@ use super::{Answer, Request, WriterHalf};
 use crate::error::{SendError, Why};
 use crate::operation::Op;
 use crate::panics::FirstPanic;
+use crate::point;
 use crate::slot::{Left, Message, Peer};
-use crate::step::PutMode;
+use crate::step::{PutMode, Waiter as _};
 
 /// The writing end of a channel for batches.
 ///
@@ -67,11 +68,10 @@ impl<T> Writer<T> {
     /// assert_eq!(read.unwrap(), ['a', 'b']);
     /// # });
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn send(&mut self, item: T) -> SendOne<'_, T> {
-        Op::new(SendOneStep {
-            writer: self,
-            progress: WriteProgress::new(Some(item).into_iter(), None),
-        })
+        let progress = WriteProgress::new(Some(item).into_iter(), None);
+        Op::new(SendOneStep { writer: self, progress }, &"Writer::send")
     }
 
     /// Writes the items of an iterator. It is pulled as they are asked for: one step a [`recv`](crate::Reader::recv), `n` for a
@@ -112,15 +112,14 @@ impl<T> Writer<T> {
     /// assert_eq!(error.why(), Why::Closed);
     /// assert!(error.into_rest().take(2).eq([4, 5]));
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn write<I>(&mut self, items: I) -> Write<'_, I::IntoIter>
     where
         I: IntoIterator<Item = T>,
         I::IntoIter: Send + 'static,
     {
-        Op::new(WriteStep {
-            writer: self,
-            progress: WriteProgress::new(items.into_iter(), Some(|items| Box::new(items))),
-        })
+        let progress = WriteProgress::new(items.into_iter(), Some(|items| Box::new(items)));
+        Op::new(WriteStep { writer: self, progress }, &"Writer::write")
     }
 
     /// Writes the items of an iterator that borrows, or must stay on this thread. As [`write`](Writer::write), but under
@@ -142,11 +141,13 @@ impl<T> Writer<T> {
     ///     assert_eq!(reader.read_all().wait().unwrap(), ["one", "two", "three"]);
     /// });
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn write_local<I: IntoIterator<Item = T>>(
         &mut self,
         items: I,
     ) -> WriteLocal<'_, I::IntoIter> {
-        Op::new(WriteStep { writer: self, progress: WriteProgress::new(items.into_iter(), None) })
+        let progress = WriteProgress::new(items.into_iter(), None);
+        Op::new(WriteStep { writer: self, progress }, &"Writer::write_local")
     }
 
     /// Hands over the batch in hand, although it has fewer items than were asked for. Done when the reader has taken it; at once if
@@ -174,8 +175,10 @@ impl<T> Writer<T> {
     /// assert_eq!(read.unwrap(), [1, 2]);
     /// # });
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn flush(&mut self) -> Flush<'_, T> {
-        Op::new(FlushStep { writer: self, progress: WriteProgress::empty(), is_begun: false })
+        let progress = WriteProgress::empty();
+        Op::new(FlushStep { writer: self, progress, is_begun: false }, &"Writer::flush")
     }
 
     /// Waits until the reader asks, and gives what is still missing of what it asks for. For a writer that makes its items in portions, or asks another
@@ -206,8 +209,9 @@ impl<T> Writer<T> {
     /// assert_eq!(read.unwrap(), ['a', 'b', 'c']);
     /// # });
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn wanted(&mut self) -> Wanted<'_, T> {
-        Op::new(WantedStep { writer: self })
+        Op::new(WantedStep { writer: self }, &"Writer::wanted")
     }
 
     /// Waits until the reader has left, and gives how. It needs no request.
@@ -228,8 +232,9 @@ impl<T> Writer<T> {
     /// drop(reader);
     /// assert_eq!(writer.closed().wait(), Ok(Why::Dropped));
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn closed(&mut self) -> Left<'_> {
-        self.half.peer().left(None, false)
+        self.half.peer().left(None, false, &"Writer::closed")
     }
 
     /// A handle that watches the reader: another thread, a callback or a task can keep it. The first one costs an allocation.
@@ -305,7 +310,9 @@ impl<T> Writer<T> {
     /// drop(reader);
     /// assert!(writer.is_closed());
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn is_closed(&self) -> bool {
+        point::act(&"Writer::is_closed", || self.half.channel());
         self.half.peer_end_now().is_some()
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::time::Instant;
 
+use crate::point;
 use crate::sync::{self, Condvar, Mutex};
 
 /// What a thread parks on. Each blocked thread has one of its own.
@@ -45,7 +46,7 @@ impl Wake for Parker {
 
 /// Whether the time is up. In a loom model each deadline is past as soon as it is asked for; the wait before it lets the others run.
 pub(crate) fn is_past(deadline: Instant) -> bool {
-    cfg!(handover_loom) || Instant::now() >= deadline
+    cfg!(handover_loom) || point::now() >= deadline
 }
 
 /// Calls `f` with this thread's parker and its waker.

@@ -19,6 +19,7 @@ use super::super::{Answer, Writer};
 use super::{SendOneStep, WantedStep, WriteProgress};
 use crate::drive;
 use crate::error::{SendError, Why};
+use crate::point::Origin;
 use crate::send_stream::{Forward, SendStream};
 use crate::slot::{Message, SlotState};
 use crate::step::{Attempt, PutMode, ReclaimStep, Step};
@@ -28,17 +29,12 @@ use crate::wait::WaiterKind;
 impl<T> Sink<T> for Writer<T> {
     type Error = SendError<T>;
 
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn poll_ready(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), SendError<T>>> {
-        let writer = self.get_mut();
-        if writer.half.has_left() {
-            return Poll::Ready(Err(SendError::new(Why::Closed, None)));
-        }
-        // Nothing is withdrawn between two polls: the waker stays registered.
-        let wanted = ready!(drive::poll(&mut WantedStep { writer }, context));
-        Poll::Ready(wanted.map(|_| ()).map_err(|error| SendError::new(error.why(), None)))
+        self.get_mut().poll_ready_by(context, Origin::of(&"Writer::poll_ready"))
     }
 
     fn start_send(self: Pin<&mut Self>, item: T) -> Result<(), SendError<T>> {
@@ -139,15 +135,29 @@ impl<T> Writer<T> {
     /// assert_eq!(items.unwrap(), [1, 2, 3, 4, 5]);
     /// # });
     /// ```
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn send_stream<S: Stream<Item = T> + Unpin>(
         &mut self,
         stream: S,
     ) -> SendStream<'_, Self, S> {
-        SendStream::new(self, stream)
+        SendStream::new(self, stream, Origin::of(&"Writer::send_stream"))
     }
 }
 
 impl<T> Forward<T> for Writer<T> {
+    fn poll_ready_by(
+        &mut self,
+        context: &mut Context<'_>,
+        origin: Origin,
+    ) -> Poll<Result<(), SendError<T>>> {
+        if self.half.has_left() {
+            return Poll::Ready(Err(SendError::new(Why::Closed, None)));
+        }
+        // Nothing is withdrawn between two polls: the waker stays registered.
+        let wanted = ready!(drive::poll(&mut WantedStep { writer: self }, context, origin));
+        Poll::Ready(wanted.map(|_| ()).map_err(|error| SendError::new(error.why(), None)))
+    }
+
     fn poll_left(&mut self, context: &mut Context<'_>) -> Poll<Why> {
         self.half.poll_left(context.waker())
     }

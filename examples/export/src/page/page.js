@@ -149,7 +149,7 @@ function show() {
   const active = run !== null && isActive(run);
   at('pause').disabled = at('cancel').disabled = !active;
   at('pause').textContent = state === 'paused' ? 'Resume' : 'Pause';
-  at('start').textContent = run === null ? 'Start' : 'Start again';
+  at('start').textContent = run === null ? 'Start' : 'Restart';
   if (run === null) return;
   const share = run.total > 0 ? Math.min(run.rows / run.total, 1) : Number(state === 'complete');
   at('bar').value = share;
@@ -160,7 +160,7 @@ function show() {
   at('rate').textContent = whole.format(Math.round(run.rate()));
   at('size').textContent = `${(run.bytes / 1e6).toFixed(1)} MB`;
   at('time').textContent = `${(run.elapsed() / 1000).toFixed(1)} s`;
-  if (run.tail !== '') at('last').textContent = run.tail.split('\n').slice(-13).join('\n').trim();
+  if (run.tail !== '') at('last').textContent = run.tail.split('\n').slice(-11).join('\n').trim();
   else if (!active) at('last').textContent = 'No rows.';
   const error = at('error');
   error.hidden = state !== 'failed';
@@ -168,7 +168,7 @@ function show() {
     error.dataset.text = run.error;
     const rows = run.rows === 1 ? '1 row is' : `${whole.format(run.rows)} rows are`;
     const title = document.createElement('strong');
-    title.textContent = run.rows > 0 ? `Failed. The ${rows} here, and that is not all.` : 'Failed. There are no rows.';
+    title.textContent = run.rows > 0 ? `Failed: ${rows} here, and that is not all.` : 'Failed: there are no rows.';
     error.replaceChildren(title, run.error);
   }
 }
