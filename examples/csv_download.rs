@@ -71,7 +71,7 @@ fn sum(url: &str, column: &str) -> Result<String, Box<dyn Error>> {
 
 /// The blocking side: knows nothing of tasks.
 fn parse(mut reader: PipeReader, column: &str) -> Result<(usize, f64), Box<dyn Error>> {
-    let is_gzip = reader.fill_buf()?.starts_with(&[0x1f, 0x8b]);
+    let is_gzip = BufRead::fill_buf(&mut reader)?.starts_with(&[0x1f, 0x8b]);
     let counted = if is_gzip {
         add_up(MultiGzDecoder::new(&mut reader), column)?
     } else {

@@ -52,7 +52,18 @@
 //! | an iterator or a stream of an async routine, without a thread | [`generate`], [`try_generate`] |
 //! | an iterator or a stream of a blocking routine, on a thread or a pool | [`produce`], [`try_produce`], [`produce_in`], [`produce_on`] |
 //!
-//! The [`guide`] has pages on foreign `select!`s, on programs that hang, and on response bodies.
+//! The [`guide`] has pages on foreign `select!`s, on programs that hang, on response bodies, and for those who come from another channel.
+//!
+//! # Features
+//!
+//! None is on by default, and none changes what the others do.
+//!
+//! | feature | gives | dependency |
+//! |---|---|---|
+//! | `futures-io` | the ends of a [`pipe`] by the traits of `futures_io` | futures-io |
+//! | `tokio` | the ends of a [`pipe`] by the traits of `tokio::io` | tokio, without any of its features |
+//! | `sink` | [`Server`], [`Writer`] and [`Sender`] as sinks; `send_stream` | futures-sink |
+//! | `diagnose` | who waits for what, and since when | – |
 //!
 //! # What holds
 //!
@@ -78,6 +89,8 @@
 //! that panic again.
 
 mod claim;
+#[cfg(feature = "diagnose")]
+pub mod diagnose;
 mod drive;
 mod error;
 pub mod guide;

@@ -5,14 +5,19 @@
 //! | `Origin`            | in each operation, and each sequence | has no size           |
 //! | `ChannelId`         | nowhere: it is an address            | has no size           |
 //! | `is_live`           | one flag of the process              | always `false`        |
+//! | `Seat`              | in each place where an operation waits | has no size         |
 //!
 //! An operation tests the flag once, when it begins; what a model does then is in a cold copy behind that (`drive::modelled`).
+
+mod seat;
 
 #[cfg(any(feature = "model", feature = "diagnose"))]
 use std::panic::Location;
 use std::time::Instant;
 
 use crate::error::Why;
+
+pub(crate) use seat::{Seat, leave_seat, take_seat};
 
 /// The name of a method, as in `Sender::send`: one word, so that an operation does not grow much.
 pub(crate) type Name = &'static &'static str;
@@ -140,7 +145,20 @@ pub(crate) fn now() -> Instant {
 /// A channel was made. `kind` is the function that made it.
 #[inline(always)]
 #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
-pub(crate) const fn made(_channel: ChannelId, _kind: &'static str) {}
+#[cfg_attr(not(feature = "diagnose"), allow(unused_variables))]
+pub(crate) fn made(channel: ChannelId, kind: &'static str) {
+    _ = kind;
+    #[cfg(feature = "diagnose")]
+    crate::diagnose::made(channel, Location::caller());
+}
+
+/// A channel is no more.
+#[inline(always)]
+#[cfg_attr(not(feature = "diagnose"), allow(unused_variables))]
+pub(crate) fn gone(channel: ChannelId) {
+    #[cfg(feature = "diagnose")]
+    crate::diagnose::gone(channel);
+}
 
 /// Something that other parties can see, and that does not wait.
 #[inline(always)]

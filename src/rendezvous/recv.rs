@@ -11,7 +11,7 @@ use super::state::{MANY_UNRESPONSIVE, Outcome};
 use crate::drive;
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
-use crate::point::{self, ChannelId, Origin};
+use crate::point::{self, ChannelId, Origin, Seat};
 use crate::queue::Ticket;
 use crate::sequence::{IntoInner, Iter, Source, Stream};
 use crate::step::{Attempt, SelectStep, Step, Waiter};
@@ -54,6 +54,11 @@ impl<T, C: Deref<Target = Core<T>>> Waiter for PatientPlace<C> {
     }
 
     #[inline]
+    fn seat(&mut self) -> Option<&mut Seat> {
+        self.place.seat()
+    }
+
+    #[inline]
     fn spin(&self) -> AdaptiveSpin {
         self.place.spin()
     }
@@ -73,7 +78,8 @@ fn patience(unresponsive: u32) -> Duration {
 
 impl<T, C: Deref<Target = Core<T>>> TakeStep<C> {
     pub(super) const fn new(core: C) -> Self {
-        let place = PatientPlace { place: Place { core, version: None }, recheck_at: None };
+        let place = Place { core, version: None, seat: Seat::new() };
+        let place = PatientPlace { place, recheck_at: None };
         Self { place, at: None, is_registered: false }
     }
 

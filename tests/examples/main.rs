@@ -2,6 +2,8 @@
 #![cfg(not(handover_loom))]
 
 mod body;
+#[cfg(feature = "diagnose")]
+mod deadlock;
 mod events;
 mod hash_tree;
 mod lines_to_async;
