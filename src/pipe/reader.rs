@@ -39,7 +39,8 @@ use crate::step::{Attempt, PutMode, SelectStep, Step};
 /// let mut text = String::new();
 /// reader.read_to_string(&mut text)?;
 /// assert_eq!(text, "a letter");
-/// # writing.join().unwrap()
+/// # writing.join().unwrap()?;
+/// # std::io::Result::Ok(())
 /// ```
 pub struct PipeReader {
     half: Asker<Loan>,

@@ -8,11 +8,29 @@ mod model;
 mod time;
 mod wakers;
 
-use std::io::{self, BufRead as _, Read as _, Write as _};
+use std::fmt::Debug;
+use std::io::{self, BufRead, Read, Write};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::thread;
 
 use crate::support::*;
-use handover::{PipeReader, PipeWriter};
+use handover::{PipeReader, PipeWriter, op};
+use static_assertions::{assert_impl_all, assert_not_impl_any};
+
+assert_impl_all!(PipeWriter: Write, Debug, Send, Sync, Unpin, UnwindSafe, RefUnwindSafe);
+assert_impl_all!(PipeReader: Read, BufRead, Debug, Send, Sync, Unpin, UnwindSafe, RefUnwindSafe);
+assert_impl_all!(op::Finished<'static>: Future<Output = io::Result<()>>, Send, Unpin);
+// One end is one party.
+assert_not_impl_any!(PipeWriter: Clone);
+assert_not_impl_any!(PipeReader: Clone);
+#[cfg(feature = "futures-io")]
+assert_impl_all!(PipeWriter: futures_io::AsyncWrite);
+#[cfg(feature = "futures-io")]
+assert_impl_all!(PipeReader: futures_io::AsyncRead, futures_io::AsyncBufRead);
+#[cfg(feature = "tokio")]
+assert_impl_all!(PipeWriter: tokio::io::AsyncWrite);
+#[cfg(feature = "tokio")]
+assert_impl_all!(PipeReader: tokio::io::AsyncRead, tokio::io::AsyncBufRead);
 
 /// The traits by which an end is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
