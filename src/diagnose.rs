@@ -33,8 +33,8 @@
 //!
 //! | what          | is                                                                              | locked by                          |
 //! |---------------|---------------------------------------------------------------------------------|------------------------------------|
-//! | `Listing`     | in each place where an operation waits; it holds the nodes of its arms          | its owner only                     |
-//! | `Node`        | one operation or arm that waits, or nothing; reused, and never freed            | its own lock: the owner, `waiting` |
+//! | `Listing`     | in each place where an operation waits; it has a node from the first wait on    | its owner only                     |
+//! | `Node`        | the operation that waits, or its arms, or nothing; reused, and never freed      | its own lock: the owner, `waiting` |
 //! | `NODES`       | all nodes                                                                       | its lock: `waiting`, and who needs one more |
 //! | the pools     | nodes that are free: one of each thread, and one for those of threads that have ended | a thread's own; a lock       |
 //! | `CHANNELS`    | each channel that lives: its number, and where it was made                      | its lock                           |
@@ -44,7 +44,6 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::mem;
 use std::ops::Deref;
 use std::panic::Location;
 use std::slice;
@@ -67,8 +66,9 @@ struct Entry {
     since: Instant,
 }
 
+/// What waits at one place. The vector is kept for the next.
 #[derive(Debug, Default)]
-struct Node(Mutex<Option<Entry>>);
+struct Node(Mutex<Vec<Entry>>);
 
 static NODES: Mutex<Vec<Arc<Node>>> = Mutex::new(Vec::new());
 static SPARE: Mutex<Vec<Arc<Node>>> = Mutex::new(Vec::new());
@@ -124,15 +124,12 @@ impl Node {
 pub(crate) struct Listing {
     /// `None`: nothing waits.
     origin: Option<Origin>,
-    is_thread: bool,
-    since: Option<Instant>,
-    first: Option<Arc<Node>>,
-    more: Vec<Arc<Node>>,
+    node: Option<Arc<Node>>,
 }
 
 impl Listing {
     pub(crate) const fn new() -> Self {
-        Self { origin: None, is_thread: false, since: None, first: None, more: Vec::new() }
+        Self { origin: None, node: None }
     }
 
     /// Whether the operation that was made there is listed already.
@@ -143,43 +140,30 @@ impl Listing {
         })
     }
 
-    /// Another operation begins to wait. Its arms are added then.
-    pub(crate) fn begin(&mut self, origin: Origin, is_thread: bool) {
+    /// Another operation begins to wait; `each_arm` calls its argument with each of its arms, or with the operation itself.
+    pub(crate) fn begin(
+        &mut self,
+        origin: Origin,
+        is_thread: bool,
+        each_arm: impl FnOnce(&mut dyn FnMut(Origin, ChannelId)),
+    ) {
         self.leave();
-        (self.origin, self.is_thread, self.since) = (Some(origin), is_thread, Some(Instant::now()));
-    }
-
-    pub(crate) fn add(&mut self, origin: Origin, channel: ChannelId) {
-        let Some(since) = self.since else { return };
-        let thread = self.is_thread.then(thread::current);
-        let entry = Some(Entry { origin, channel, thread, since });
-        match &self.first {
-            Some(first) if !self.more.is_empty() || first.0.lock().is_some() => {
-                let node = Node::get();
-                *node.0.lock() = entry;
-                self.more.push(node);
-            }
-            _ => *self.first.get_or_insert_with(Node::get).0.lock() = entry,
-        }
+        self.origin = Some(origin);
+        let (thread, since) = (is_thread.then(thread::current), Instant::now());
+        let node = self.node.get_or_insert_with(Node::get);
+        each_arm(&mut |origin, channel| {
+            let entry = Entry { origin, channel, thread: thread.clone(), since };
+            node.0.lock().push(entry);
+        });
     }
 
     /// Nothing waits any more.
     #[inline]
     pub(crate) fn leave(&mut self) {
-        if self.origin.is_some() {
-            self.clear();
-        }
-    }
-
-    fn clear(&mut self) {
-        self.origin = None;
-        self.since = None;
-        if let Some(node) = &self.first {
-            *node.0.lock() = None;
-        }
-        for node in mem::take(&mut self.more) {
-            *node.0.lock() = None;
-            node.put_back();
+        if self.origin.take().is_some() {
+            if let Some(node) = &self.node {
+                node.0.lock().clear();
+            }
         }
     }
 }
@@ -187,7 +171,7 @@ impl Listing {
 impl Drop for Listing {
     fn drop(&mut self) {
         self.leave();
-        if let Some(node) = self.first.take() {
+        if let Some(node) = self.node.take() {
             node.put_back();
         }
     }
@@ -432,17 +416,17 @@ pub fn waiting() -> Table {
     let mut rows = Vec::new();
     let mut channels = Vec::new();
     for node in NODES.lock().iter() {
-        let Some(entry) = &*node.0.lock() else { continue };
-        let made = Made { number: 0, at: entry.origin.at() };
-        channels.push(entry.channel);
-        rows.push(Waiting {
-            what: entry.origin.name(),
-            at: entry.origin.at(),
-            made,
-            thread: entry.thread.clone(),
-            since: entry.since,
-            node: Arc::as_ptr(node).addr(),
-        });
+        for entry in &*node.0.lock() {
+            channels.push(entry.channel);
+            rows.push(Waiting {
+                what: entry.origin.name(),
+                at: entry.origin.at(),
+                made: Made { number: 0, at: entry.origin.at() },
+                thread: entry.thread.clone(),
+                since: entry.since,
+                node: Arc::as_ptr(node).addr(),
+            });
+        }
     }
     {
         let living = CHANNELS.lock();

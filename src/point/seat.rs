@@ -49,8 +49,8 @@ pub(crate) fn take_seat<S: Step>(step: &mut S, origin: Origin, kind: WaiterKind)
         // Taken out meanwhile, since the step tells its targets.
         let seat = step.waiter().seat().filter(|seat| !seat.listing.is_of(origin));
         let Some(mut listing) = seat.map(|seat| std::mem::take(&mut seat.listing)) else { return };
-        listing.begin(origin, kind != WaiterKind::Task);
-        step.each_target(origin, &mut |origin, channel| listing.add(origin, channel));
+        let is_thread = kind != WaiterKind::Task;
+        listing.begin(origin, is_thread, |list| step.each_target(origin, list));
         if let Some(seat) = step.waiter().seat() {
             seat.listing = listing;
         }
