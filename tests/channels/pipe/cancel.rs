@@ -1,6 +1,7 @@
 //! Reads and writes that are given up: pending once, completed from the other side, dropped without another poll.
 
 use std::io::{BufRead, ErrorKind, Read, Write};
+#[cfg(any(feature = "futures-io", feature = "tokio"))]
 use std::pin::pin;
 use std::time::Duration;
 
