@@ -27,9 +27,15 @@ use std::io::{self, BufWriter, Write};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+#[cfg(not(test))]
 use std::thread;
 
+#[cfg(test)]
+// Its model (`tests/model/examples.rs`) explores this program with threads of its own.
+use handover::model::{block_on, thread};
 use handover::{Receiver, Sender, rendezvous};
+#[cfg(not(test))]
+use pollster::block_on;
 use sha2::{Digest, Sha256};
 use walkdir::{DirEntry, WalkDir};
 
@@ -72,7 +78,7 @@ fn complain(text: &str) {
     _ = writeln!(io::stderr(), "hash_tree: {text}");
 }
 
-enum Failure {
+pub(crate) enum Failure {
     Arguments(String),
     Output(io::Error),
     Incomplete,
@@ -95,10 +101,16 @@ fn run() -> Result<ExitCode, Failure> {
         let written = io::stdout().write_all(HELP.as_bytes());
         return written.map(|()| ExitCode::SUCCESS).map_err(Failure::Output);
     };
+    let has_complaints = hash_dir(&dir, threads, BufWriter::new(io::stdout().lock()))?;
+    Ok(if has_complaints { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Hashes the files below a directory, and writes a line for each. Tells whether there was something to complain about.
+pub(crate) fn hash_dir(dir: &Path, threads: usize, out: impl Write) -> Result<bool, Failure> {
     let (jobs, free_hashers) = rendezvous();
     let (results, collected) = rendezvous();
     thread::scope(|scope| {
-        let walker = scope.spawn(move || walk(&dir, &jobs));
+        let walker = scope.spawn(move || walk(dir, &jobs));
         let hashers: Vec<_> = (0..threads)
             .map(|_| {
                 let (jobs, results) = (free_hashers.clone(), results.clone());
@@ -108,16 +120,12 @@ fn run() -> Result<ExitCode, Failure> {
         // The clones are what counts from here on: with the last of them the other side is told.
         drop((free_hashers, results));
 
-        let out = BufWriter::new(io::stdout().lock());
-        let printed = pollster::block_on(print_in_order(collected, out));
+        let printed = block_on(print_in_order(collected, out));
         let walked = walker.join();
         let hashed = hashers.into_iter().map(thread::ScopedJoinHandle::join);
         let is_whole = hashed.fold(walked.is_ok(), |is_whole, hashed| is_whole & hashed.is_ok());
         let has_complaints = printed.map_err(Failure::Output)?;
-        if !is_whole {
-            return Err(Failure::Incomplete);
-        }
-        Ok(if has_complaints { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        if is_whole { Ok(has_complaints) } else { Err(Failure::Incomplete) }
     })
 }
 
@@ -235,7 +243,7 @@ impl Options {
                 other => return Err(usage(other.unexpected())),
             }
         }
-        let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
         Ok(Some(Self {
             dir: dir.unwrap_or_else(|| ".".into()),
             threads: threads.unwrap_or_else(cores),

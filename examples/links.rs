@@ -133,21 +133,21 @@ impl Options {
 }
 
 /// What is iterated over.
-type Found = Result<Link, Unreadable>;
+pub(crate) type Found = Result<Link, Unreadable>;
 
-struct Link {
+pub(crate) struct Link {
     file: PathBuf,
     line: u64,
-    href: String,
+    pub(crate) href: String,
 }
 
-struct Unreadable {
+pub(crate) struct Unreadable {
     file: PathBuf,
     error: io::Error,
 }
 
 /// The parser runs on a thread, from one link to the next.
-fn with_produce(files: Vec<PathBuf>) -> impl Iterator<Item = Found> {
+pub(crate) fn with_produce(files: Vec<PathBuf>) -> impl Iterator<Item = Found> {
     fn send_links(file: &Path, server: &mut Server<Found>) -> io::Result<()> {
         let is_unheard = Cell::new(false);
         let mut page = Page::open(file, |link| {
@@ -173,7 +173,7 @@ fn with_produce(files: Vec<PathBuf>) -> impl Iterator<Item = Found> {
 }
 
 /// The parser runs in the calls of `next`, from one chunk with links to the next.
-fn with_generate(files: Vec<PathBuf>) -> impl Iterator<Item = Found> {
+pub(crate) fn with_generate(files: Vec<PathBuf>) -> impl Iterator<Item = Found> {
     async fn send_links(file: &Path, server: &mut Server<Found>) -> io::Result<()> {
         let links = RefCell::new(Vec::new());
         let mut page = Page::open(file, |link| links.borrow_mut().push(Ok(link)))?;

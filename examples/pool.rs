@@ -24,9 +24,13 @@ use std::io::{self, BufWriter, Write};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+#[cfg(not(test))]
 use std::thread;
 
-use handover::{Receiver, Sender, rendezvous};
+#[cfg(test)]
+// Its model (`tests/model/examples.rs`) explores this program with threads of its own.
+use handover::model::thread;
+use handover::{Receiver, Sender, Why, rendezvous};
 use serde_json::Value;
 use walkdir::WalkDir;
 
@@ -80,32 +84,68 @@ fn run() -> Result<ExitCode, Failure> {
         let written = io::stdout().write_all(HELP.as_bytes());
         return written.map(|()| ExitCode::SUCCESS).map_err(Failure::Output);
     };
-    let panic_on = panic_on.as_deref();
+    let out = BufWriter::new(io::stdout().lock());
+    let report = parse_dir(&dir, workers, panic_on.as_deref(), out).map_err(Failure::Output)?;
+    for complaint in &report.complaints {
+        complain(complaint);
+    }
+    Ok(ExitCode::from(match report.status {
+        Status::AllParsed => 0,
+        Status::SomeAreNoJson => 1,
+        Status::Incomplete => 3,
+    }))
+}
+
+/// How it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    AllParsed,
+    SomeAreNoJson,
+    /// A worker died.
+    Incomplete,
+}
+
+pub(crate) struct Report {
+    pub(crate) status: Status,
+    pub(crate) complaints: Vec<String>,
+}
+
+/// Parses the files below a directory, and writes a line for each.
+pub(crate) fn parse_dir(
+    dir: &Path,
+    workers: usize,
+    panic_on: Option<&OsStr>,
+    out: impl Write,
+) -> io::Result<Report> {
     let (jobs, free_workers) = rendezvous();
     let (results, collected) = rendezvous();
     thread::scope(|scope| {
-        scope.spawn(move || walk(&dir, jobs));
+        scope.spawn(move || walk(dir, jobs));
         let workers: Vec<_> = (1..=workers)
             .map(|number| {
                 let (jobs, results) = (free_workers.clone(), results.clone());
                 let work = move || parse_all(&jobs, results, panic_on);
-                let thread = thread::Builder::new().name(format!("worker {number}"));
-                thread.spawn_scoped(scope, work).expect("a thread")
+                let name = format!("worker {number}");
+                let thread = thread::Builder::new().name(name.clone());
+                (name, thread.spawn_scoped(scope, work).expect("a thread"))
             })
             .collect();
         // From here on only the workers have ends of these. `results` ends with the worst that a sender said, so this one says `finish`.
         drop(free_workers);
         results.finish();
 
-        let printed = print(collected);
-        let names: Vec<_> = workers.iter().map(|w| w.thread().name().map(str::to_owned)).collect();
-        for (name, worker) in names.into_iter().zip(workers) {
+        let printed = print(collected, out);
+        let mut complaints = Vec::new();
+        for (name, worker) in workers {
             if let Err(panic) = worker.join() {
-                let name = name.unwrap_or_default();
-                complain(&format!("{name} has died: {}", message(&*panic)));
+                complaints.push(format!("{name} has died: {}", message(&*panic)));
             }
         }
-        printed.map_err(Failure::Output)
+        let (status, end) = printed?;
+        if end != Why::Closed {
+            complaints.push(format!("the results are not complete: {end}"));
+        }
+        Ok(Report { status, complaints })
     })
 }
 
@@ -165,9 +205,8 @@ fn count(value: &Value) -> usize {
 }
 
 /// Prints the results as they come, up to the end, which tells whether they are complete.
-fn print(results: Receiver<Parsed>) -> io::Result<ExitCode> {
-    let mut out = BufWriter::new(io::stdout().lock());
-    let mut status = ExitCode::SUCCESS;
+fn print(results: Receiver<Parsed>, mut out: impl Write) -> io::Result<(Status, Why)> {
+    let (mut status, mut end) = (Status::AllParsed, Why::Closed);
     for parsed in results.into_iter().checked() {
         match parsed {
             Ok(Parsed { path, values: Ok(values) }) => {
@@ -175,16 +214,13 @@ fn print(results: Receiver<Parsed>) -> io::Result<ExitCode> {
             }
             Ok(Parsed { path, values: Err(error) }) => {
                 writeln!(out, "{}: {error}", path.display())?;
-                status = ExitCode::FAILURE;
+                status = Status::SomeAreNoJson;
             }
-            Err(why) => {
-                complain(&format!("the results are not complete: {why}"));
-                status = ExitCode::from(3);
-            }
+            Err(why) => (status, end) = (Status::Incomplete, why),
         }
     }
     out.flush()?;
-    Ok(status)
+    Ok((status, end))
 }
 
 /// What a thread panicked with.
@@ -219,7 +255,7 @@ impl Options {
                 other => return Err(usage(other.unexpected())),
             }
         }
-        let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
         Ok(Some(Self {
             dir: dir.unwrap_or_else(|| ".".into()),
             workers: workers.unwrap_or_else(cores),

@@ -11,9 +11,14 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::error::Why;
+#[cfg(feature = "model")]
+use crate::point;
 use crate::point::{Origin, leave_seat, take_seat};
 use crate::step::{Attempt, PutMode, Step, Waiter};
 use crate::wait::{WaiterKind, is_past, with_parker};
+
+#[cfg(feature = "model")]
+mod modelled;
 
 /// Spins if that has lately paid. Tells whether an attempt may now find something else.
 #[inline]
@@ -26,8 +31,14 @@ fn spin(step: &mut impl Step, kind: WaiterKind) -> bool {
 }
 
 /// Never blocks: the step is done at once or expires.
-#[allow(unused_variables, reason = "the origin is for reports")]
+#[cfg_attr(not(feature = "model"), allow(unused_variables))]
 pub(crate) fn now<S: Step>(step: &mut S, origin: Origin) -> S::Output {
+    #[cfg(feature = "model")]
+    if point::is_live() {
+        let output = modelled::now(step, origin);
+        leave_seat(step);
+        return output;
+    }
     let output = attempt_or_expire(step, Why::NotReady);
     leave_seat(step);
     output
@@ -44,6 +55,12 @@ fn attempt_or_expire<S: Step>(step: &mut S, why: Why) -> S::Output {
 /// Blocks this thread until the step is done, or until `deadline` if there is one.
 #[inline]
 pub(crate) fn block<S: Step>(step: &mut S, deadline: Option<Instant>, origin: Origin) -> S::Output {
+    #[cfg(feature = "model")]
+    if point::is_live() {
+        let output = modelled::block(step, deadline, origin);
+        leave_seat(step);
+        return output;
+    }
     let output = block_here(step, deadline, origin);
     leave_seat(step);
     output
@@ -94,7 +111,7 @@ fn park<S: Step>(
         let start = Instant::now();
         let recheck =
             step.waiter().recheck_at().filter(|at| deadline.is_none_or(|deadline| *at < deadline));
-        let is_woken = parker.park(recheck.or(deadline));
+        let is_woken = parker.park_or_recheck(deadline, recheck);
         let waiter = step.waiter();
         let mut spin = waiter.spin();
         spin.parked_since(start);
@@ -113,8 +130,14 @@ fn time_out<S: Step>(step: &mut S) -> S::Output {
 
 /// The last look of a task that has polled the step before.
 #[cold]
-#[allow(unused_variables, reason = "the origin is for reports")]
+#[cfg_attr(not(feature = "model"), allow(unused_variables))]
 pub(crate) fn time_out_in_poll<S: Step>(step: &mut S, origin: Origin) -> S::Output {
+    #[cfg(feature = "model")]
+    if point::is_live() {
+        let output = modelled::time_out_in_poll(step, origin);
+        leave_seat(step);
+        return output;
+    }
     let output = time_out(step);
     leave_seat(step);
     output
@@ -130,12 +153,26 @@ pub(crate) fn poll<S: Step>(
     context: &mut Context<'_>,
     origin: Origin,
 ) -> Poll<S::Output> {
-    let polled = poll_here(step, context);
+    let polled = poll_here_or_modelled(step, context, origin);
     match polled {
         Poll::Ready(_) => leave_seat(step),
         Poll::Pending => take_seat(step, origin, WaiterKind::Task),
     }
     polled
+}
+
+#[inline(always)]
+#[cfg_attr(not(feature = "model"), allow(unused_variables))]
+fn poll_here_or_modelled<S: Step>(
+    step: &mut S,
+    context: &mut Context<'_>,
+    origin: Origin,
+) -> Poll<S::Output> {
+    #[cfg(feature = "model")]
+    if point::is_live() {
+        return modelled::poll(step, context, origin);
+    }
+    poll_here(step, context)
 }
 
 #[inline(always)]

@@ -96,6 +96,8 @@ mod error;
 pub mod guide;
 pub mod iter;
 mod lockstep;
+#[cfg(feature = "model")]
+pub mod model;
 pub mod op;
 mod operation;
 mod panics;

@@ -14,9 +14,7 @@
 //! `Answer` before its put does as `Exchange`. A server looks at the end first, a client at its message first. A plain demand is put for good: it carries
 //! nothing to be missed, so it stays when its `Recv` is dropped, and the next one adopts it.
 
-use crate::point;
 use crate::slot::{Answerer, Asker, Message, slot};
-use crate::step::Waiter as _;
 
 mod client;
 mod iter;
@@ -85,7 +83,6 @@ pub fn duplex<T, U>() -> (Server<T, U>, Client<T, U>) {
 /// Both ends, for the function `kind`.
 #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 fn lockstep<T, U>(kind: &'static str) -> (Server<T, U>, Client<T, U>) {
-    let (server, client) = slot();
-    point::made(client.channel(), kind);
+    let (server, client) = slot(kind);
     (Server { half: server }, Client { half: client, reported_end: None, is_over: false })
 }

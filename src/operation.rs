@@ -6,15 +6,19 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::drive;
-use crate::point::{self, Name, Origin};
-use crate::step::{ReclaimStep, Step, Waiter};
+use crate::point::{self, At, Name, Origin};
+#[cfg(feature = "model")]
+use crate::step::Waiter as _;
+use crate::step::{ReclaimStep, Step};
 
 /// An operation that is not done yet: await it, or say how to block. See [`op`](crate::op).
 #[must_use = "an operation does nothing until it is awaited (`.await`), waited for (`.wait()`) or tried (`.now()`)"]
 pub struct Op<S: Step> {
     pub(crate) step: S,
     is_done: bool,
-    origin: Origin,
+    // The two parts of its `Origin`: apart, they fill what room there is.
+    name: Name,
+    at: At,
 }
 
 impl<S: Step> Op<S> {
@@ -27,17 +31,18 @@ impl<S: Step> Op<S> {
 
     #[inline]
     pub(crate) const fn made_by(origin: Origin, step: S) -> Self {
-        Self { step, is_done: false, origin }
+        let (name, at) = origin.parts();
+        Self { step, is_done: false, name, at }
     }
 
     /// The same operation, as one that another method has made.
     #[cfg(feature = "sink")]
     pub(crate) const fn set_origin(&mut self, origin: Origin) {
-        self.origin = origin;
+        (self.name, self.at) = origin.parts();
     }
 
     pub(crate) const fn origin(&self) -> Origin {
-        self.origin
+        Origin::new(self.name, self.at)
     }
 
     pub(crate) const fn is_done(&self) -> bool {
@@ -135,16 +140,27 @@ impl<S: Step> Op<S> {
     #[inline]
     fn finish(mut self, run: impl FnOnce(&mut S, Origin) -> S::Output) -> S::Output {
         self.assert_unfinished();
-        let output = run(&mut self.step, self.origin);
+        let origin = self.origin();
+        let output = run(&mut self.step, origin);
         self.is_done = true;
         output
     }
 
     /// The time is up.
     fn time_out(&mut self) -> S::Output {
-        let output = drive::time_out_in_poll(&mut self.step, self.origin);
+        let origin = self.origin();
+        let output = drive::time_out_in_poll(&mut self.step, origin);
         self.is_done = true;
         output
+    }
+
+    /// In a model other parties may act before an operation that is not done is withdrawn.
+    #[cfg(feature = "model")]
+    #[cold]
+    #[inline(never)]
+    fn withdraw_in_model(&mut self) {
+        point::withdraw(self.origin(), self.step.waiter().channel());
+        self.step.withdraw();
     }
 
     #[inline]
@@ -184,7 +200,10 @@ impl<S: ReclaimStep> Op<S> {
         if self.is_done {
             return None;
         }
-        point::withdraw(self.origin, || self.step.waiter().channel());
+        #[cfg(feature = "model")]
+        if point::is_live() {
+            point::withdraw(self.origin(), self.step.waiter().channel());
+        }
         let value = self.step.reclaim();
         self.is_done = true;
         value
@@ -261,7 +280,7 @@ impl<S: Step> Future for Op<S> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<S::Output> {
         self.assert_unfinished();
-        let origin = self.origin;
+        let origin = self.origin();
         let polled = drive::poll(&mut self.step, context, origin);
         self.is_done = polled.is_ready();
         polled
@@ -274,7 +293,10 @@ impl<S: Step> Unpin for Op<S> {}
 impl<S: Step> Drop for Op<S> {
     fn drop(&mut self) {
         if !self.is_done {
-            point::withdraw(self.origin, || self.step.waiter().channel());
+            #[cfg(feature = "model")]
+            if point::is_live() {
+                return self.withdraw_in_model();
+            }
             self.step.withdraw();
         }
     }

@@ -36,9 +36,7 @@ use std::time::{Duration, Instant};
 pub use reader::{Finished, PipeReader};
 pub use writer::PipeWriter;
 
-use crate::point;
 use crate::slot::slot;
-use crate::step::Waiter as _;
 
 /// The most bytes that one read asks for: what a kernel's pipe holds, too.
 const MOST: usize = 64 * 1024;
@@ -89,7 +87,6 @@ fn deadline(timeout: Option<Duration>) -> Option<Instant> {
 /// ```
 #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn pipe() -> (PipeWriter, PipeReader) {
-    let (server, client) = slot();
-    point::made(client.channel(), "pipe");
+    let (server, client) = slot("pipe");
     (PipeWriter::new(server), PipeReader::new(client))
 }

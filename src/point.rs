@@ -4,7 +4,7 @@
 //! |---------------------|--------------------------------------|-----------------------|
 //! | `Origin`            | in each operation, and each sequence | has no size           |
 //! | `ChannelId`         | nowhere: it is an address            | has no size           |
-//! | `is_live`           | one flag of the process              | always `false`        |
+//! | `is_live`           | one flag of the process              | is not there          |
 //! | `Seat`              | in each place where an operation waits | has no size         |
 //!
 //! An operation tests the flag once, when it begins; what a model does then is in a cold copy behind that (`drive::modelled`).
@@ -13,36 +13,183 @@ mod seat;
 
 #[cfg(any(feature = "model", feature = "diagnose"))]
 use std::panic::Location;
+#[cfg(feature = "model")]
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
+
+#[cfg(feature = "model")]
+use parking_lot::Mutex;
 
 use crate::error::Why;
 
 pub(crate) use seat::{Seat, leave_seat, take_seat};
 
-/// The name of a method, as in `Sender::send`: one word, so that an operation does not grow much.
-pub(crate) type Name = &'static &'static str;
+/// The name of a method, as in `Sender::send`, by its place in a table: one byte, so that an operation does not grow much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Name {
+    #[cfg(any(feature = "model", feature = "diagnose"))]
+    place: u8,
+}
+
+#[cfg(any(feature = "model", feature = "diagnose"))]
+static NAMES: [&str; 87] = [
+    "Client",
+    "Client::closed",
+    "Client::exchange",
+    "Client::into_iter",
+    "Client::into_stream",
+    "Client::iter",
+    "Client::owed",
+    "Client::poll_recv",
+    "Client::recv",
+    "Client::stream",
+    "Peer::closed",
+    "Peer::end",
+    "Peer::is_closed",
+    "Permit",
+    "Permit::send",
+    "PipeReader::fill_buf",
+    "PipeReader::finished",
+    "PipeReader::read",
+    "PipeWriter::write",
+    "Reader::ahead",
+    "Reader::chunks",
+    "Reader::closed",
+    "Reader::into_ahead",
+    "Reader::into_chunks",
+    "Reader::into_iter",
+    "Reader::into_stream",
+    "Reader::iter",
+    "Reader::poll_recv",
+    "Reader::read",
+    "Reader::read_all",
+    "Reader::read_into",
+    "Reader::read_once",
+    "Reader::read_some",
+    "Reader::recv",
+    "Reader::stream",
+    "Receiver",
+    "Receiver::close",
+    "Receiver::closed",
+    "Receiver::end",
+    "Receiver::into_iter",
+    "Receiver::into_stream",
+    "Receiver::is_closed",
+    "Receiver::iter",
+    "Receiver::recv",
+    "Receiver::stats",
+    "Receiver::stream",
+    "Sender",
+    "Sender::close",
+    "Sender::closed",
+    "Sender::into_sink",
+    "Sender::is_closed",
+    "Sender::reserve",
+    "Sender::send",
+    "Sender::send_all",
+    "Sender::send_stream",
+    "Sender::stats",
+    "Server",
+    "Server::answer",
+    "Server::closed",
+    "Server::demand",
+    "Server::exchange",
+    "Server::finish_with",
+    "Server::is_closed",
+    "Server::poll_flush",
+    "Server::poll_ready",
+    "Server::send",
+    "Server::send_all",
+    "Server::send_stream",
+    "WeakReceiver::upgrade",
+    "WeakSender::upgrade",
+    "Writer::closed",
+    "Writer::flush",
+    "Writer::is_closed",
+    "Writer::poll_ready",
+    "Writer::send",
+    "Writer::send_stream",
+    "Writer::wanted",
+    "Writer::write",
+    "Writer::write_local",
+    "generate",
+    "produce",
+    "produce_in",
+    "produce_on",
+    "select",
+    "try_generate",
+    "try_produce",
+    "try_produce_on",
+];
+
+impl Name {
+    /// A name of the table. Called at compile time, in a `const` block: a name that is missing does not compile.
+    #[cfg_attr(not(any(feature = "model", feature = "diagnose")), allow(unused_variables))]
+    pub(crate) const fn of(name: &str) -> Self {
+        #[cfg(any(feature = "model", feature = "diagnose"))]
+        {
+            let mut place = 0;
+            while !is_same(NAMES[place as usize], name) {
+                place += 1;
+            }
+            Self { place }
+        }
+        #[cfg(not(any(feature = "model", feature = "diagnose")))]
+        Self {}
+    }
+}
+
+#[cfg(any(feature = "model", feature = "diagnose"))]
+const fn is_same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
+}
 
 /// Where an operation or a sequence was made: the method, and the line of its caller.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin {
-    #[cfg(any(feature = "model", feature = "diagnose"))]
     name: Name,
+    at: At,
+}
+
+/// The line of a caller.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At {
     #[cfg(any(feature = "model", feature = "diagnose"))]
-    at: &'static Location<'static>,
+    location: &'static Location<'static>,
+}
+
+impl At {
+    /// The line of this function's caller.
+    #[inline(always)]
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
+    pub(crate) const fn caller() -> Self {
+        Self {
+            #[cfg(any(feature = "model", feature = "diagnose"))]
+            location: Location::caller(),
+        }
+    }
 }
 
 impl Origin {
     /// The caller's line, and the name of the method that it called.
     #[inline(always)]
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
-    #[cfg_attr(not(any(feature = "model", feature = "diagnose")), allow(unused_variables))]
     pub(crate) const fn of(name: Name) -> Self {
-        Self {
-            #[cfg(any(feature = "model", feature = "diagnose"))]
-            name,
-            #[cfg(any(feature = "model", feature = "diagnose"))]
-            at: Location::caller(),
-        }
+        Self { name, at: At::caller() }
+    }
+
+    pub(crate) const fn new(name: Name, at: At) -> Self {
+        Self { name, at }
+    }
+
+    /// Taken apart, to be kept where it costs the least room.
+    pub(crate) const fn parts(self) -> (Name, At) {
+        (self.name, self.at)
     }
 }
 
@@ -51,12 +198,12 @@ impl Origin {
 impl Origin {
     /// The method, as in `Sender::send`.
     pub(crate) const fn name(self) -> &'static str {
-        self.name
+        NAMES[self.name.place as usize]
     }
 
     /// The line of the method's caller.
     pub(crate) const fn at(self) -> &'static Location<'static> {
-        self.at
+        self.at.location
     }
 }
 
@@ -130,26 +277,62 @@ pub trait Reason {
     fn reason(&self) -> Why;
 }
 
-/// Whether a thread may be a party of a model.
-#[inline(always)]
-pub(crate) const fn is_live() -> bool {
-    false
+/// How many models are under way in this process.
+#[cfg(feature = "model")]
+static MODELS: Mutex<u32> = Mutex::new(0);
+
+/// Whether there are any.
+#[cfg(feature = "model")]
+static IS_LIVE: AtomicBool = AtomicBool::new(false);
+
+/// A model has begun.
+#[cfg(feature = "model")]
+pub(crate) fn begin_model() {
+    *MODELS.lock() += 1;
+    IS_LIVE.store(true, Relaxed);
 }
 
-/// The time.
+/// A model is over.
+#[cfg(feature = "model")]
+pub(crate) fn end_model() {
+    let mut models = MODELS.lock();
+    *models -= 1;
+    IS_LIVE.store(*models > 0, Relaxed);
+}
+
+/// Whether a model is under way in this process: then a thread may be one of its parties.
+#[cfg(feature = "model")]
+#[inline(always)]
+pub(crate) fn is_live() -> bool {
+    // Ordering: Relaxed, since a party of a model was started by that model.
+    IS_LIVE.load(Relaxed)
+}
+
+/// The time: in a party of a model, the model's.
 #[inline]
 pub(crate) fn now() -> Instant {
+    #[cfg(feature = "model")]
+    if is_live() {
+        if let Some(now) = crate::model::now_of_party() {
+            return now;
+        }
+    }
     Instant::now()
 }
 
 /// A channel was made. `kind` is the function that made it.
 #[inline(always)]
 #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
-#[cfg_attr(not(feature = "diagnose"), allow(unused_variables))]
+#[cfg_attr(not(any(feature = "model", feature = "diagnose")), allow(unused_variables))]
 pub(crate) fn made(channel: ChannelId, kind: &'static str) {
-    _ = kind;
     #[cfg(feature = "diagnose")]
     crate::diagnose::made(channel, Location::caller());
+    #[cfg(feature = "model")]
+    if is_live() {
+        crate::model::made(channel, kind, Location::caller());
+    }
+    #[cfg(not(feature = "model"))]
+    let _ = kind;
 }
 
 /// A channel is no more.
@@ -160,21 +343,27 @@ pub(crate) fn gone(channel: ChannelId) {
     crate::diagnose::gone(channel);
 }
 
-/// Something that other parties can see, and that does not wait.
+/// Something that other parties can see, and that does not wait: a model may let them act before it.
 #[inline(always)]
 #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
-pub(crate) fn act(_name: Name, _channel: impl FnOnce() -> ChannelId) {}
+#[cfg_attr(not(feature = "model"), allow(unused_variables))]
+pub(crate) fn act(name: Name, channel: impl FnOnce() -> ChannelId) {
+    #[cfg(feature = "model")]
+    if is_live() {
+        crate::model::act(Origin::of(name), channel(), None);
+    }
+}
 
-/// An end is about to leave its channel.
-#[inline(always)]
-pub(crate) fn leave(_name: Name, _channel: impl FnOnce() -> ChannelId, _why: Why) {}
+/// An end, a `Permit` is about to leave its channel. Called only if a model is under way.
+#[cfg(feature = "model")]
+#[cold]
+#[inline(never)]
+pub(crate) fn leave(name: Name, channel: ChannelId, why: Why) {
+    crate::model::act(Origin::of(name), channel, Some(why));
+}
 
-/// An operation is dropped before it was done.
-#[inline(always)]
-pub(crate) fn withdraw(_origin: Origin, _channel: impl FnOnce() -> ChannelId) {}
-
-/// Which one of `n` arms is attempted next, if that is not left to chance.
-#[inline(always)]
-pub(crate) const fn pick(_n: usize) -> Option<usize> {
-    None
+/// An operation is dropped before it was done. Called only if a model is under way.
+#[cfg(feature = "model")]
+pub(crate) fn withdraw(origin: Origin, channel: ChannelId) {
+    crate::model::withdraw(origin, channel);
 }

@@ -19,7 +19,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::error::Why;
 use crate::operation::Op;
-use crate::point::{self, ChannelId};
+use crate::point::{self, ChannelId, Name};
 use crate::sync::Arc;
 
 mod channel;
@@ -166,7 +166,7 @@ impl<T> Sender<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn send(&self, value: T) -> Send<'_, T> {
-        Op::new(SendStep::new(self.end.core(), value, None), &"Sender::send")
+        Op::new(SendStep::new(self.end.core(), value, None), const { Name::of("Sender::send") })
     }
 
     /// Hands over each item, one after the other. The iterator makes a step when the item before was taken.
@@ -211,7 +211,10 @@ impl<T> Sender<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn send_all<I: IntoIterator<Item = T>>(&self, items: I) -> SendEach<'_, I::IntoIter> {
-        Op::new(SendEachStep::new(self.end.core(), items.into_iter()), &"Sender::send_all")
+        Op::new(
+            SendEachStep::new(self.end.core(), items.into_iter()),
+            const { Name::of("Sender::send_all") },
+        )
     }
 
     /// Waits until a receiver stands ready, and keeps it for one value, which may be made only then.
@@ -237,7 +240,7 @@ impl<T> Sender<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn reserve(&self) -> Reserve<'_, T> {
-        Op::new(ReserveStep::new(self.end.core()), &"Sender::reserve")
+        Op::new(ReserveStep::new(self.end.core()), const { Name::of("Sender::reserve") })
     }
 
     /// Waits until the channel has ended, and gives how.
@@ -260,7 +263,7 @@ impl<T> Sender<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn closed(&self) -> Closed<'_, T> {
-        self.end.closed(&"Sender::closed")
+        self.end.closed(const { Name::of("Sender::closed") })
     }
 
     /// Ends the channel for all its ends: the parties that wait are told [`Why::Closed`] at once, whatever an end has said before. Never waits. `true` if this
@@ -275,7 +278,7 @@ impl<T> Sender<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn close(&self) -> bool {
-        self.end.act(&"Sender::close");
+        self.end.act(const { Name::of("Sender::close") });
         self.end.close()
     }
 
@@ -307,7 +310,7 @@ impl<T> Sender<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn is_closed(&self) -> bool {
-        self.end.act(&"Sender::is_closed");
+        self.end.act(const { Name::of("Sender::is_closed") });
         self.end.how_ended().is_some()
     }
 
@@ -345,7 +348,7 @@ impl<T> Sender<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn stats(&self) -> Stats {
-        self.end.act(&"Sender::stats");
+        self.end.act(const { Name::of("Sender::stats") });
         self.end.stats()
     }
 }
@@ -382,7 +385,7 @@ impl<T> WeakSender<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn upgrade(&self) -> Option<Sender<T>> {
-        self.end.act(&"WeakSender::upgrade");
+        self.end.act(const { Name::of("WeakSender::upgrade") });
         self.end.upgrade().map(|end| Sender { end })
     }
 }
@@ -448,7 +451,7 @@ impl<T> Receiver<T> {
     #[inline]
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn recv(&self) -> Take<'_, T> {
-        Op::new(TakeStep::new(&**self.end.core()), &"Receiver::recv")
+        Op::new(TakeStep::new(&**self.end.core()), const { Name::of("Receiver::recv") })
     }
 
     /// How the channel ended, once it has.
@@ -463,7 +466,7 @@ impl<T> Receiver<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn end(&self) -> Option<Why> {
-        self.end.act(&"Receiver::end");
+        self.end.act(const { Name::of("Receiver::end") });
         self.end.how_ended()
     }
 
@@ -487,7 +490,7 @@ impl<T> Receiver<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn closed(&self) -> Closed<'_, T> {
-        self.end.closed(&"Receiver::closed")
+        self.end.closed(const { Name::of("Receiver::closed") })
     }
 
     /// Ends the channel for all its ends: the parties that wait are told [`Why::Closed`] at once, whatever an end has said before. Never waits. `true` if this
@@ -502,7 +505,7 @@ impl<T> Receiver<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn close(&self) -> bool {
-        self.end.act(&"Receiver::close");
+        self.end.act(const { Name::of("Receiver::close") });
         self.end.close()
     }
 
@@ -534,7 +537,7 @@ impl<T> Receiver<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn is_closed(&self) -> bool {
-        self.end.act(&"Receiver::is_closed");
+        self.end.act(const { Name::of("Receiver::is_closed") });
         self.end.how_ended().is_some()
     }
 
@@ -572,7 +575,7 @@ impl<T> Receiver<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn stats(&self) -> Stats {
-        self.end.act(&"Receiver::stats");
+        self.end.act(const { Name::of("Receiver::stats") });
         self.end.stats()
     }
 }
@@ -609,7 +612,7 @@ impl<T> WeakReceiver<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn upgrade(&self) -> Option<Receiver<T>> {
-        self.end.act(&"WeakReceiver::upgrade");
+        self.end.act(const { Name::of("WeakReceiver::upgrade") });
         self.end.upgrade().map(|end| Receiver { end })
     }
 }

@@ -30,7 +30,7 @@ use crate::claim::{ArmRef, Claim};
 use crate::error::Why;
 use crate::operation::{Op, Until};
 use crate::panics::FirstPanic;
-use crate::point::{ChannelId, Origin, Seat};
+use crate::point::{ChannelId, Name, Origin, Seat};
 use crate::step::{Attempt, PutMode, Step, Waiter};
 use crate::sync::Arc;
 use crate::wait::{AdaptiveSpin, WaiterKind};
@@ -108,7 +108,7 @@ pub fn select<A: Arms>(arms: A) -> Select<A> {
     let (is_biased, is_queued, done_arm) = (false, false, DoneArm::default());
     let seat = Seat::new();
     let step = SelectingStep { arms, claim, order, is_biased, is_queued, done_arm, seat };
-    Select { op: Op::new(step, &"select") }
+    Select { op: Op::new(step, const { Name::of("select") }) }
 }
 
 /// Does one of several operations: see [`select()`]. Waited for like any operation; what may end without an output gives an `Option`.
@@ -251,8 +251,9 @@ pub struct SelectingStep<A: Arms> {
 /// The arm that is done, by its number; kept only for a model, which reports it.
 #[derive(Clone, Copy, Debug, Default)]
 struct DoneArm {
+    /// One more than the number.
     #[cfg(feature = "model")]
-    number: Option<usize>,
+    place: u32,
 }
 
 impl DoneArm {
@@ -261,14 +262,14 @@ impl DoneArm {
     fn set(&mut self, number: usize) {
         #[cfg(feature = "model")]
         {
-            self.number = Some(number);
+            self.place = number as u32 + 1;
         }
     }
 
     #[allow(clippy::unused_self)]
-    const fn get(self) -> Option<usize> {
+    fn get(self) -> Option<usize> {
         #[cfg(feature = "model")]
-        return self.number;
+        return (self.place as usize).checked_sub(1);
         #[cfg(not(feature = "model"))]
         None
     }

@@ -8,7 +8,7 @@ use futures_core::Stream;
 use futures_sink::Sink;
 
 use crate::error::{SendError, Why};
-use crate::point::Origin;
+use crate::point::{Name, Origin};
 use crate::rendezvous::{Closed, Permit, Reserve, Send, Sender};
 
 /// A sink that notices, while the next item is made, that its peer leaves.
@@ -208,7 +208,7 @@ impl<T> Sender<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn send_stream<S: Stream<Item = T> + Unpin>(&self, stream: S) -> SendStreamEach<'_, T, S> {
-        let origin = Origin::of(&"Sender::send_stream");
+        let origin = Origin::of(const { Name::of("Sender::send_stream") });
         let (state, mut closed) = (reserving(self, origin), self.closed());
         closed.set_origin(origin);
         SendStreamEach { sender: self, stream: Some(stream), state, closed, origin }

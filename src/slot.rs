@@ -65,6 +65,8 @@ use std::thread;
 
 use crate::error::Why;
 use crate::panics::{self, FirstPanic};
+#[cfg(feature = "model")]
+use crate::point::Name;
 use crate::point::{self, ChannelId, Seat};
 use crate::step::{PutMode, Waiter};
 use crate::sync::{Arc, AtomicU32, Mutex, UnsafeCell};
@@ -155,8 +157,10 @@ pub struct Half<M, const ME: u32> {
 pub(crate) type Asker<M> = Half<M, CLIENT>;
 pub(crate) type Answerer<M> = Half<M, SERVER>;
 
-/// Both parties of a new slot; the client holds it.
-pub(crate) fn slot<M>() -> (Answerer<M>, Asker<M>) {
+/// Both parties of a new slot, for the function `kind`; the client holds it.
+#[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
+#[inline(always)]
+pub(crate) fn slot<M>(kind: &'static str) -> (Answerer<M>, Asker<M>) {
     let shared = Arc::new(Shared {
         word: AtomicU32::new(HELD | by(CLIENT)),
         slot: UnsafeCell::new(MaybeUninit::uninit()),
@@ -165,6 +169,7 @@ pub(crate) fn slot<M>() -> (Answerer<M>, Asker<M>) {
         threads: [AtomicUsize::new(0), AtomicUsize::new(0)],
         watch: OnceLock::new(),
     });
+    point::made(ChannelId::of(&*shared), kind);
     (Half::new(Arc::clone(&shared)), Half::new(shared))
 }
 
@@ -469,13 +474,14 @@ impl<M, const ME: u32> Half<M, ME> {
 
     /// Leaves for good; only the first call counts. Tells how the peer had left, if it had.
     pub(crate) fn leave(&mut self, why: Why) -> Option<Why> {
+        #[cfg(feature = "model")]
+        if point::is_live() {
+            self.before_leave(why);
+        }
         let word = self.load();
         if end_of(word, ME).is_some() {
             return end_of(word, Self::PEER);
         }
-        point::leave(if ME == CLIENT { &"Client" } else { &"Server" }, || self.channel(), why);
-        // In a model another party may have acted meanwhile.
-        let word = if point::is_live() { self.load() } else { word };
         let has_taken = mem::take(&mut self.has_taken);
         let left = |word| {
             // A take under `COMMITTED` is made known now: the peer must not take that message back.
@@ -502,6 +508,24 @@ impl<M, const ME: u32> Half<M, ME> {
             drop((mine, stored));
         }
         end_of(old, Self::PEER)
+    }
+
+    /// In a model other parties may act before an end leaves.
+    #[cfg(feature = "model")]
+    #[cold]
+    #[inline(never)]
+    fn before_leave(&mut self, why: Why) {
+        if end_of(self.load(), ME).is_none() {
+            point::leave(
+                if ME == CLIENT {
+                    const { Name::of("Client") }
+                } else {
+                    const { Name::of("Server") }
+                },
+                self.channel(),
+                why,
+            );
+        }
     }
 
     /// Sets this party's end in the word, and as one with it in the watch, if there is one.

@@ -15,9 +15,7 @@
 
 use std::mem;
 
-use crate::point;
 use crate::slot::{Answerer, Asker, Message, slot};
-use crate::step::Waiter as _;
 
 mod iter;
 mod leftover;
@@ -111,8 +109,7 @@ pub enum Answer<T> {
 /// ```
 #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn stream<T>() -> (Writer<T>, Reader<T>) {
-    let (writer, reader) = slot();
-    point::made(reader.channel(), "stream");
+    let (writer, reader) = slot("stream");
     let writer = Writer { half: writer, request: None };
     let reader = Reader {
         half: reader,

@@ -9,7 +9,7 @@ use super::{ClientHalf, Message};
 use crate::drive;
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
-use crate::point::Origin;
+use crate::point::{Name, Origin};
 use crate::sequence::{Iter, Stream};
 use crate::slot::{Left, Outgoing, Peer, SlotState};
 use crate::step::{Attempt, PutMode};
@@ -58,7 +58,7 @@ impl<T, U> Client<T, U> {
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn exchange(&mut self, demand: U) -> Ask<'_, T, U> {
         let demand = Outgoing::new(Message::Demand(demand));
-        Op::new(AskStep { client: self, demand }, &"Client::exchange")
+        Op::new(AskStep { client: self, demand }, const { Name::of("Client::exchange") })
     }
 
     /// Waits for the answer to a demand that was given up on after the server had taken it.
@@ -88,7 +88,7 @@ impl<T, U> Client<T, U> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn owed(&mut self) -> Recv<'_, T, U> {
-        Op::new(RecvStep { client: self, demand: None }, &"Client::owed")
+        Op::new(RecvStep { client: self, demand: None }, const { Name::of("Client::owed") })
     }
 
     /// Waits until the server has left, and gives how. An item that the server handed over before is still received after it.
@@ -111,7 +111,11 @@ impl<T, U> Client<T, U> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn closed(&mut self) -> Left<'_> {
-        self.half.peer().left(Some(&mut self.reported_end), false, &"Client::closed")
+        self.half.peer().left(
+            Some(&mut self.reported_end),
+            false,
+            const { Name::of("Client::closed") },
+        )
     }
 
     /// A handle that watches the server: another thread, a callback or a task can keep it. The first one costs an allocation.
@@ -261,13 +265,19 @@ impl<T> Client<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn recv(&mut self) -> Recv<'_, T, ()> {
-        self.recv_by(Origin::of(&"Client::recv"))
+        self.recv_by(Origin::of(const { Name::of("Client::recv") }))
     }
 
     /// As `recv`, for the operation or the sequence that was made there.
     #[inline]
     pub(crate) const fn recv_by(&mut self, origin: Origin) -> Recv<'_, T, ()> {
-        Op::made_by(origin, RecvStep { client: self, demand: Some(Message::Demand(())) })
+        Op::made_by(origin, self.recv_step())
+    }
+
+    /// The step of `recv`, for a driver that lets go of it without withdrawing it.
+    #[inline]
+    pub(crate) const fn recv_step(&mut self) -> RecvStep<'_, T, ()> {
+        RecvStep { client: self, demand: Some(Message::Demand(())) }
     }
 
     #[inline]
@@ -276,10 +286,7 @@ impl<T> Client<T> {
         context: &mut Context<'_>,
         origin: Origin,
     ) -> Poll<Result<T, RecvError>> {
-        let mut recv = self.recv_by(origin);
-        let polled = drive::poll(&mut recv.step, context, origin);
-        recv.detach(); // Its waker stays registered.
-        polled
+        drive::poll(&mut self.recv_step(), context, origin) // Its waker stays registered.
     }
 
     /// Asks for an item and waits for it, for a future that is written by hand. If it is pending, the waker stays registered.
@@ -302,7 +309,7 @@ impl<T> Client<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
-        self.poll_recv_by(context, Origin::of(&"Client::poll_recv"))
+        self.poll_recv_by(context, Origin::of(const { Name::of("Client::poll_recv") }))
     }
 
     /// The items as a blocking iterator, up to the end of the channel. [`end`](Client::end) then tells how that came.
@@ -317,7 +324,7 @@ impl<T> Client<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn iter(&mut self) -> Iter<&mut Self> {
-        Iter::new(self, &"Client::iter")
+        Iter::new(self, const { Name::of("Client::iter") })
     }
 
     /// The items as a [`futures_core::Stream`], up to the end of the channel. [`end`](Client::end) then tells how that came.
@@ -336,7 +343,7 @@ impl<T> Client<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn stream(&mut self) -> Stream<&mut Self> {
-        Stream::new(self, &"Client::stream")
+        Stream::new(self, const { Name::of("Client::stream") })
     }
 
     /// This end as a [`futures_core::Stream`] of its items.
@@ -352,7 +359,7 @@ impl<T> Client<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn into_stream(self) -> Stream<Self> {
-        Stream::new(self, &"Client::into_stream")
+        Stream::new(self, const { Name::of("Client::into_stream") })
     }
 }
 

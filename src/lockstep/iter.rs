@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use super::Client;
 use crate::error::Why;
-use crate::point::Origin;
+use crate::point::{Name, Origin};
 use crate::sequence::{IntoInner, Iter, Source};
 
 impl<T> Source for Client<T> {
@@ -67,7 +67,7 @@ impl<T> IntoIterator for Client<T> {
 
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn into_iter(self) -> Iter<Client<T>> {
-        Iter::new(self, &"Client::into_iter")
+        Iter::new(self, const { Name::of("Client::into_iter") })
     }
 }
 

@@ -10,7 +10,7 @@ use super::steps::{
 use super::{Message, ServerHalf};
 use crate::error::{SendError, Why};
 use crate::operation::Op;
-use crate::point::{self, Origin};
+use crate::point::{self, Name, Origin};
 use crate::slot::{Left, Outgoing, Peer, SlotState};
 use crate::step::{Attempt, PutMode, Waiter};
 
@@ -80,7 +80,7 @@ impl<T, U> Server<T, U> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn demand(&mut self) -> Demand<'_, T, U> {
-        Op::new(DemandStep { server: self }, &"Server::demand")
+        Op::new(DemandStep { server: self }, const { Name::of("Server::demand") })
     }
 
     /// Answers the demand in hand and waits for the next one. Gives what came up with that.
@@ -112,7 +112,7 @@ impl<T, U> Server<T, U> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn exchange(&mut self, item: T) -> Exchange<'_, T, U> {
-        self.exchange_by(Origin::of(&"Server::exchange"), item)
+        self.exchange_by(Origin::of(const { Name::of("Server::exchange") }), item)
     }
 
     #[inline]
@@ -149,7 +149,7 @@ impl<T, U> Server<T, U> {
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn answer(&mut self, item: T) -> Answer<'_, T, U> {
         let answer = Outgoing::new(Message::Answer(item));
-        Op::new(AnswerStep { server: self, answer }, &"Server::answer")
+        Op::new(AnswerStep { server: self, answer }, const { Name::of("Server::answer") })
     }
 
     /// Waits until the client has left, and gives how. It needs no demand: a server that makes something that takes long can watch the client meanwhile.
@@ -173,7 +173,7 @@ impl<T, U> Server<T, U> {
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn closed(&mut self) -> Left<'_> {
         let is_driven = self.half.can_never_go_on();
-        self.half.peer().left(None, is_driven, &"Server::closed")
+        self.half.peer().left(None, is_driven, const { Name::of("Server::closed") })
     }
 
     /// A handle that watches the client: another thread, a callback or a task can keep it. The first one costs an allocation.
@@ -239,7 +239,7 @@ impl<T, U> Server<T, U> {
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn finish_with(mut self, item: T) -> Result<(), SendError<T>> {
         let half = &mut self.half;
-        point::act(&"Server::finish_with", || half.channel());
+        point::act(const { Name::of("Server::finish_with") }, || half.channel());
         let mut message = Some(Message::Answer(item));
         let unsent = |why, message: Option<Message<T, U>>| {
             Err(SendError::new(why, message.and_then(Message::answer)))
@@ -279,7 +279,7 @@ impl<T, U> Server<T, U> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn is_closed(&self) -> bool {
-        point::act(&"Server::is_closed", || self.half.channel());
+        point::act(const { Name::of("Server::is_closed") }, || self.half.channel());
         self.half.peer_end_now().is_some()
     }
 
@@ -327,7 +327,7 @@ impl<T> Server<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn send(&mut self, item: T) -> Exchange<'_, T, ()> {
-        self.exchange_by(Origin::of(&"Server::send"), item)
+        self.exchange_by(Origin::of(const { Name::of("Server::send") }), item)
     }
 
     /// Sends each item as [`send`](Server::send) does. The iterator makes one step a demand, never ahead of it, and is done
@@ -357,7 +357,7 @@ impl<T> Server<T> {
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn send_all<I: IntoIterator<Item = T>>(&mut self, items: I) -> SendAll<'_, I::IntoIter> {
         let (items, answer) = (Some(items.into_iter()), Outgoing::none());
-        Op::new(SendAllStep { server: self, items, answer }, &"Server::send_all")
+        Op::new(SendAllStep { server: self, items, answer }, const { Name::of("Server::send_all") })
     }
 }
 

@@ -19,7 +19,7 @@ use super::steps::{AnswerStep, DemandStep};
 use super::{Message, Server};
 use crate::drive;
 use crate::error::{SendError, Why};
-use crate::point::Origin;
+use crate::point::{Name, Origin};
 use crate::send_stream::{Forward, SendStream};
 use crate::slot::{Outgoing, SlotState};
 use crate::step::PutMode;
@@ -33,7 +33,7 @@ impl<T> Sink<T> for Server<T> {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), SendError<T>>> {
-        self.get_mut().poll_ready_by(context, Origin::of(&"Server::poll_ready"))
+        self.get_mut().poll_ready_by(context, Origin::of(const { Name::of("Server::poll_ready") }))
     }
 
     fn start_send(self: Pin<&mut Self>, item: T) -> Result<(), SendError<T>> {
@@ -66,7 +66,7 @@ impl<T> Sink<T> for Server<T> {
             return Poll::Ready(Ok(()));
         }
         // As the answer that has put the item would have done.
-        let origin = Origin::of(&"Server::poll_flush");
+        let origin = Origin::of(const { Name::of("Server::poll_flush") });
         drive::poll(&mut AnswerStep { server, answer: Outgoing::sent() }, context, origin)
     }
 
@@ -108,7 +108,7 @@ impl<T> Server<T> {
         &mut self,
         stream: S,
     ) -> SendStream<'_, Self, S> {
-        SendStream::new(self, stream, Origin::of(&"Server::send_stream"))
+        SendStream::new(self, stream, Origin::of(const { Name::of("Server::send_stream") }))
     }
 }
 

@@ -102,7 +102,7 @@ impl PipeReader {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn finished(&mut self) -> Finished<'_> {
-        Op::new(FinishedStep { reader: self }, &"PipeReader::finished")
+        Op::new(FinishedStep { reader: self }, const { Name::of("PipeReader::finished") })
     }
 
     /// Sets how long a call of [`Read`] or [`BufRead`] waits for the writer, at most; `None`, as at first, is for ever. When the time is up the error is
@@ -158,7 +158,11 @@ impl PipeReader {
         if !self.unread().is_empty() {
             return Poll::Ready(Ok(()));
         }
-        drive::poll(&mut ReadStep { reader: self, asked }, context, Origin::of(&"PipeReader::read"))
+        drive::poll(
+            &mut ReadStep { reader: self, asked },
+            context,
+            Origin::of(const { Name::of("PipeReader::read") }),
+        )
     }
 
     /// One attempt to have unread bytes. `Ok` without any is the end, after a `finish`.
@@ -210,7 +214,7 @@ impl Read for PipeReader {
         if into.is_empty() {
             return Ok(0);
         }
-        self.wait_bytes(into.len(), &"PipeReader::read")?;
+        self.wait_bytes(into.len(), const { Name::of("PipeReader::read") })?;
         Ok(self.copy_unread(into))
     }
 
@@ -233,7 +237,7 @@ impl BufRead for PipeReader {
     #[inline]
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.wait_bytes(MOST, &"PipeReader::fill_buf")?;
+        self.wait_bytes(MOST, const { Name::of("PipeReader::fill_buf") })?;
         Ok(self.unread())
     }
 

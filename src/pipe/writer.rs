@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::{Loan, deadline};
 use crate::drive;
 use crate::error::{SendError, Why};
-use crate::point::Origin;
+use crate::point::{Name, Origin};
 use crate::slot::{Answerer, SlotState};
 use crate::step::{Attempt, PutMode, Step};
 
@@ -118,7 +118,7 @@ impl PipeWriter {
         data: &[IoSlice<'_>],
         context: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        let origin = Origin::of(&"PipeWriter::write");
+        let origin = Origin::of(const { Name::of("PipeWriter::write") });
         drive::poll(&mut WriteStep { writer: self, data }, context, origin)
     }
 }
@@ -137,7 +137,7 @@ impl Write for PipeWriter {
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn write_vectored(&mut self, data: &[IoSlice<'_>]) -> io::Result<usize> {
         let deadline = deadline(self.timeout);
-        let origin = Origin::of(&"PipeWriter::write");
+        let origin = Origin::of(const { Name::of("PipeWriter::write") });
         drive::block(&mut WriteStep { writer: self, data }, deadline, origin)
     }
 

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use crate::drive;
 use crate::error::Why;
 use crate::lockstep::{Client, Server, simplex};
-use crate::point::Origin;
+use crate::point::{Name, Origin};
 use crate::sequence::{Iter, Source};
 use crate::slot::driven;
 use crate::step::{Attempt, Step};
@@ -46,7 +46,7 @@ pub fn generate<T, F>(f: impl FnOnce(Server<T>) -> F) -> Generator<T, F>
 where
     F: Future<Output = ()>,
 {
-    Iter::new(GeneratorSource { routine: Routine::new(f, false) }, &"generate")
+    Iter::new(GeneratorSource { routine: Routine::new(f, false) }, const { Name::of("generate") })
 }
 
 /// Makes an iterator, or a stream, of an async routine that sends and may fail: the items are results, and the routine's error is the last one, after
@@ -71,7 +71,10 @@ pub fn try_generate<T, E, F>(f: impl FnOnce(Server<T>) -> F) -> TryGenerator<T, 
 where
     F: Future<Output = Result<(), E>>,
 {
-    Iter::new(TryGeneratorSource { routine: Routine::new(f, true), error: None }, &"try_generate")
+    Iter::new(
+        TryGeneratorSource { routine: Routine::new(f, true), error: None },
+        const { Name::of("try_generate") },
+    )
 }
 
 /// The items of an async routine, which runs in the calls of `next`. See [`generate`].
@@ -114,18 +117,16 @@ impl<T, F: Future> Routine<T, F> {
         // The demand wakes no task, since the routine is polled next.
         self.client.drive_server_with(context.waker());
         loop {
-            let mut recv = self.client.recv_by(origin);
-            let mut polled = recv.step.step(Attempt::ONCE);
+            let mut recv = self.client.recv_step();
+            let mut polled = recv.step(Attempt::ONCE);
             if polled.is_pending() && self.future.is_none() {
                 // The routine has passed its server on to another party.
-                polled = drive::poll(&mut recv.step, context, origin);
-                recv.detach();
+                polled = drive::poll(&mut recv, context, origin);
                 if polled.is_pending() {
                     self.pass_wake_on(context);
                 }
                 return polled.map(Result::ok);
             }
-            recv.detach();
             if let Poll::Ready(item) = polled {
                 return item.map_or_else(
                     |_| self.poll_to_return(context, on_return),
@@ -146,10 +147,8 @@ impl<T, F: Future> Routine<T, F> {
                 }
                 Poll::Pending => {
                     self.future = Some(future);
-                    let mut recv = self.client.recv_by(origin);
                     let attempt = Attempt { waker: Some(context.waker()), ..Attempt::ONCE };
-                    let polled = recv.step.step(attempt);
-                    recv.detach();
+                    let polled = self.client.recv_step().step(attempt);
                     if polled.is_pending() {
                         self.pass_wake_on(context);
                     }

@@ -6,15 +6,20 @@
 
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
-use std::task::{Context, Poll};
-use std::thread::{self, JoinHandle, Scope, ScopedJoinHandle};
+use std::task::{Context, Poll, Waker};
+use std::thread;
 
 use crate::error::Why;
 use crate::lockstep::{Client, Server, simplex};
 use crate::panics;
-use crate::point::Origin;
+use crate::point::{Name, Origin};
 use crate::sequence::{Iter, Source};
-use crate::sync::{self, Arc, Condvar, Mutex};
+use crate::sync::{Arc, Mutex};
+use crate::wait::with_parker;
+
+use spawn::{JoinHandle, ScopedJoinHandle, SpawnIn};
+
+mod spawn;
 
 /// Runs a blocking routine on a thread, and makes an iterator, or a stream, of what it sends.
 ///
@@ -41,7 +46,10 @@ use crate::sync::{self, Arc, Condvar, Mutex};
 #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn produce<T: Send + 'static>(f: impl FnOnce(&mut Server<T>) + Send + 'static) -> Produced<T> {
     let (server, client) = simplex();
-    Iter::new(Production::new(client, thread::spawn(move || run(f, server))), &"produce")
+    Iter::new(
+        Production::new(client, spawn::spawn(move || run(f, server))),
+        const { Name::of("produce") },
+    )
 }
 
 /// Runs a blocking routine that may fail on a thread. The items are results, and the routine's error is the last one, after everything that
@@ -71,8 +79,8 @@ pub fn try_produce<T: Send + 'static, E: Send + 'static>(
 ) -> TryProduced<T, E> {
     let (server, client) = simplex();
     Iter::new(
-        TryProduction(Production::new(client, thread::spawn(move || run(f, server)))),
-        &"try_produce",
+        TryProduction(Production::new(client, spawn::spawn(move || run(f, server)))),
+        const { Name::of("try_produce") },
     )
 }
 
@@ -95,11 +103,14 @@ pub fn try_produce<T: Send + 'static, E: Send + 'static>(
 /// If the system cannot start a thread.
 #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn produce_in<'scope, T: Send + 'scope>(
-    scope: &'scope Scope<'scope, '_>,
+    scope: impl SpawnIn<'scope>,
     f: impl FnOnce(&mut Server<T>) + Send + 'scope,
 ) -> ProducedIn<'scope, T> {
     let (server, client) = simplex();
-    Iter::new(Production::new(client, scope.spawn(move || run(f, server))), &"produce_in")
+    Iter::new(
+        Production::new(client, scope.spawn_in(move || run(f, server))),
+        const { Name::of("produce_in") },
+    )
 }
 
 /// Runs a blocking routine on a pool, to which `spawn` gives it, as [`produce`] does on a thread of its own.
@@ -126,7 +137,7 @@ pub fn produce_on<T: Send + 'static>(
     f: impl FnOnce(&mut Server<T>) + Send + 'static,
 ) -> ProducedOn<T> {
     let (server, client) = simplex();
-    Iter::new(Production::new(client, run_on(spawn, f, server)), &"produce_on")
+    Iter::new(Production::new(client, run_on(spawn, f, server)), const { Name::of("produce_on") })
 }
 
 /// Runs a blocking routine that may fail on a pool: as [`produce_on`], with the routine's error as the last item, as in [`try_produce`].
@@ -150,7 +161,10 @@ pub fn try_produce_on<T: Send + 'static, E: Send + 'static>(
     f: impl FnOnce(&mut Server<T>) -> Result<(), E> + Send + 'static,
 ) -> TryProducedOn<T, E> {
     let (server, client) = simplex();
-    Iter::new(TryProduction(Production::new(client, run_on(spawn, f, server))), &"try_produce_on")
+    Iter::new(
+        TryProduction(Production::new(client, run_on(spawn, f, server))),
+        const { Name::of("try_produce_on") },
+    )
 }
 
 /// The items of a routine on a thread. See [`produce`].
@@ -207,7 +221,17 @@ pub struct PoolJob<R> {
 /// Whether a job on a pool is done, and how.
 struct Done<R> {
     state: Mutex<Progress<R>>,
-    condvar: Condvar,
+    /// The waker of the party that waits for it.
+    waiter: Mutex<Option<Waker>>,
+}
+
+impl<R> Done<R> {
+    fn wake(&self) {
+        let waiter = self.waiter.lock().take();
+        if let Some(waiter) = waiter {
+            waiter.wake(); // A parker's.
+        }
+    }
 }
 
 enum Progress<R> {
@@ -222,12 +246,17 @@ impl<R> Job for PoolJob<R> {
     type Output = R;
 
     fn join(self) -> thread::Result<Option<R>> {
-        let Done { state, condvar } = &*self.done;
-        let mut progress = state.lock();
-        while matches!(*progress, Progress::Running) {
-            progress = sync::wait_until(condvar, state, progress, None);
-        }
-        match std::mem::replace(&mut *progress, Progress::Gone) {
+        let Done { state, waiter } = &*self.done;
+        with_parker(|parker, waker| {
+            *waiter.lock() = Some(waker.clone());
+            while matches!(*state.lock(), Progress::Running) {
+                if !parker.park(None) {
+                    break; // In a model that has failed: the job may not end before this party does.
+                }
+            }
+        });
+        let progress = std::mem::replace(&mut *state.lock(), Progress::Gone);
+        match progress {
             Progress::Returned(result) => Ok(Some(result)),
             Progress::Panicked(payload) => Err(payload),
             Progress::Running | Progress::Gone => Ok(None),
@@ -241,7 +270,7 @@ struct Running<R>(Arc<Done<R>>);
 impl<R> Running<R> {
     fn set(&self, progress: Progress<R>) {
         *self.0.state.lock() = progress;
-        self.0.condvar.notify_all();
+        self.0.wake();
     }
 }
 
@@ -252,7 +281,7 @@ impl<R> Drop for Running<R> {
             *progress = Progress::Gone;
         }
         drop(progress);
-        self.0.condvar.notify_all();
+        self.0.wake();
     }
 }
 
@@ -262,8 +291,7 @@ fn run_on<T: Send + 'static, R: Send + 'static>(
     f: impl FnOnce(&mut Server<T>) -> R + Send + 'static,
     mut server: Server<T>,
 ) -> PoolJob<R> {
-    let condvar = Condvar::new();
-    let done = Arc::new(Done { state: Mutex::new(Progress::Running), condvar });
+    let done = Arc::new(Done { state: Mutex::new(Progress::Running), waiter: Mutex::new(None) });
     let running = Running(Arc::clone(&done));
     spawn(Box::new(move || {
         // A routine that panics takes its server along: the client is told `Panicked`.

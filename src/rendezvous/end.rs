@@ -4,7 +4,7 @@ use std::fmt;
 use std::thread;
 
 use super::Stats;
-use super::channel::{Core, SENDERS};
+use super::channel::Core;
 use super::closed::{Closed, ClosedStep};
 use crate::error::Why;
 use crate::operation::Op;
@@ -23,8 +23,6 @@ impl<T, const SIDE: usize> End<T, SIDE> {
         Self { core: Some(core) }
     }
 
-    const NAME: Name = if SIDE == SENDERS { &"Sender" } else { &"Receiver" };
-
     /// A model may let other parties act before what follows.
     #[inline(always)]
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
@@ -40,7 +38,15 @@ impl<T, const SIDE: usize> End<T, SIDE> {
     /// Leaves; only the first call counts.
     pub(super) fn leave(&mut self, why: Why) {
         if let Some(core) = self.core.take() {
-            point::leave(Self::NAME, || ChannelId::of(&*core), why);
+            #[cfg(feature = "model")]
+            if point::is_live() {
+                let name = if SIDE == super::channel::SENDERS {
+                    const { Name::of("Sender") }
+                } else {
+                    const { Name::of("Receiver") }
+                };
+                point::leave(name, ChannelId::of(&*core), why);
+            }
             core.remove_end(SIDE, why);
         }
     }

@@ -11,7 +11,7 @@ use super::state::{MANY_UNRESPONSIVE, Outcome};
 use crate::drive;
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
-use crate::point::{self, ChannelId, Origin, Seat};
+use crate::point::{self, ChannelId, Name, Origin, Seat};
 use crate::queue::Ticket;
 use crate::sequence::{IntoInner, Iter, Source, Stream};
 use crate::step::{Attempt, SelectStep, Step, Waiter};
@@ -264,7 +264,7 @@ impl<T> Receiver<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn iter(&self) -> Iter<Values<'_, T>> {
-        Iter::new(ValueSource::new(BorrowedEnd(self)), &"Receiver::iter")
+        Iter::new(ValueSource::new(BorrowedEnd(self)), const { Name::of("Receiver::iter") })
     }
 
     /// The values as a [`futures_core::Stream`], up to the end of the channel, which its `end()` then tells.
@@ -285,7 +285,7 @@ impl<T> Receiver<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn stream(&self) -> Stream<Values<'_, T>> {
-        Stream::new(ValueSource::new(BorrowedEnd(self)), &"Receiver::stream")
+        Stream::new(ValueSource::new(BorrowedEnd(self)), const { Name::of("Receiver::stream") })
     }
 
     /// This end as a [`futures_core::Stream`] of its values.
@@ -301,7 +301,7 @@ impl<T> Receiver<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn into_stream(self) -> Stream<IntoValues<T>> {
-        Stream::new(ValueSource::new(OwnedEnd(self)), &"Receiver::into_stream")
+        Stream::new(ValueSource::new(OwnedEnd(self)), const { Name::of("Receiver::into_stream") })
     }
 }
 
@@ -331,7 +331,7 @@ impl<T> IntoIterator for Receiver<T> {
 
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn into_iter(self) -> Iter<IntoValues<T>> {
-        Iter::new(ValueSource::new(OwnedEnd(self)), &"Receiver::into_iter")
+        Iter::new(ValueSource::new(OwnedEnd(self)), const { Name::of("Receiver::into_iter") })
     }
 }
 

@@ -9,7 +9,9 @@ use super::send::{Send, SendStep};
 use super::state::Outcome;
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
-use crate::point::{self, ChannelId, Seat};
+#[cfg(feature = "model")]
+use crate::point::{self, ChannelId};
+use crate::point::{Name, Seat};
 use crate::queue::Ticket;
 use crate::step::{Attempt, SelectStep, Step};
 
@@ -128,14 +130,17 @@ impl<'a, T> Permit<'a, T> {
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn send(mut self, value: T) -> Send<'a, T> {
         let receiver = mem::take(&mut self.receiver);
-        Op::new(SendStep::new(self.core, value, receiver), &"Permit::send")
+        Op::new(SendStep::new(self.core, value, receiver), const { Name::of("Permit::send") })
     }
 }
 
 impl<T> Drop for Permit<'_, T> {
     fn drop(&mut self) {
         if let Some(receiver) = self.receiver.take() {
-            point::leave(&"Permit", || ChannelId::of(self.core), Why::Dropped);
+            #[cfg(feature = "model")]
+            if point::is_live() {
+                point::leave(const { Name::of("Permit") }, ChannelId::of(self.core), Why::Dropped);
+            }
             self.core.with(|state, wakes| state.release(receiver, wakes));
         }
     }

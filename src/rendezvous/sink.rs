@@ -27,7 +27,7 @@ use parking_lot::Mutex;
 
 use super::{Permit, Sender};
 use crate::error::{SendError, Why};
-use crate::point::Origin;
+use crate::point::{Name, Origin};
 
 /// A [`Sender`] as a [`futures_sink::Sink`]: see [`Sender::into_sink`].
 #[must_use = "a sink does nothing until something is sent into it"]
@@ -108,7 +108,11 @@ impl<T: Send + 'static> Sender<T> {
         let desk =
             Desk { phase: Phase::Idle, order: Order::GoOn, item: None, end: None, unsent: None };
         let desk = Arc::new(Mutex::new(desk));
-        let routine = Box::pin(run(self, Arc::clone(&desk), Origin::of(&"Sender::into_sink")));
+        let routine = Box::pin(run(
+            self,
+            Arc::clone(&desk),
+            Origin::of(const { Name::of("Sender::into_sink") }),
+        ));
         SenderSink { desk, routine: Some(routine) }
     }
 }

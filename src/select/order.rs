@@ -3,8 +3,6 @@
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 
-use crate::point;
-
 /// Up to so many arms the order is on the stack.
 const FEW: usize = 16;
 
@@ -25,27 +23,45 @@ impl Order {
         if is_biased || arms < 2 || cfg!(handover_loom) {
             return (0..arms).find_map(attempt);
         }
+        #[cfg(feature = "model")]
+        if crate::point::is_live() {
+            return in_model(arms, attempt);
+        }
         if arms <= FEW {
             let mut few: [u8; FEW] = std::array::from_fn(|arm| arm as u8);
-            return shuffle(&mut few[..arms], |arm| attempt(usize::from(arm)));
+            return shuffle(&mut few[..arms], random_below, |arm| attempt(usize::from(arm)));
         }
         if self.0.len() != arms {
             self.0 = (0..arms as u32).collect();
         }
-        shuffle(&mut self.0, |arm| attempt(arm as usize))
+        shuffle(&mut self.0, random_below, |arm| attempt(arm as usize))
     }
 }
 
 /// Shuffles (by Fisher and Yates) only as far as it is looked at.
 #[inline]
-fn shuffle<I: Copy, R>(arms: &mut [I], mut attempt: impl FnMut(I) -> Option<R>) -> Option<R> {
+fn shuffle<I: Copy, R>(
+    arms: &mut [I],
+    below: impl Fn(usize) -> usize,
+    mut attempt: impl FnMut(I) -> Option<R>,
+) -> Option<R> {
     for at in 0..arms.len() {
-        arms.swap(at, at + random_below(arms.len() - at));
+        arms.swap(at, at + below(arms.len() - at));
         if let Some(result) = attempt(arms[at]) {
             return Some(result);
         }
     }
     None
+}
+
+/// A model may choose the order. A thread that is no party of one draws it as ever.
+#[cfg(feature = "model")]
+#[cold]
+#[inline(never)]
+fn in_model<R>(arms: usize, attempt: impl FnMut(usize) -> Option<R>) -> Option<R> {
+    let below = |bound| crate::model::pick(bound).unwrap_or_else(|| random_below(bound));
+    let mut order: Vec<usize> = (0..arms).collect();
+    shuffle(&mut order, below, attempt)
 }
 
 thread_local! {
@@ -57,9 +73,6 @@ thread_local! {
 fn random_below(bound: usize) -> usize {
     if bound < 2 {
         return 0;
-    }
-    if let Some(picked) = point::pick(bound) {
-        return picked;
     }
     let roll = |dice: &Cell<u64>| {
         let mut state = dice.get();

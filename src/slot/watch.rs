@@ -101,7 +101,7 @@ impl Peer {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn is_closed(&self) -> bool {
-        point::act(&"Peer::is_closed", || self.channel);
+        point::act(const { Name::of("Peer::is_closed") }, || self.channel);
         self.watch.end(self.side).is_some()
     }
 
@@ -116,7 +116,7 @@ impl Peer {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn end(&self) -> Option<Why> {
-        point::act(&"Peer::end", || self.channel);
+        point::act(const { Name::of("Peer::end") }, || self.channel);
         self.watch.end(self.side)
     }
 
@@ -139,7 +139,7 @@ impl Peer {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn closed(&self) -> PeerLeft<'_> {
-        Op::new(LeftStep::new(self.clone(), None, false), &"Peer::closed")
+        Op::new(LeftStep::new(self.clone(), None, false), const { Name::of("Peer::closed") })
     }
 
     /// The same for an end, which remembers what it was told, and may be the server of a generator that this thread drives.

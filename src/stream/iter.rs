@@ -13,7 +13,7 @@ use super::Reader;
 use super::read::{Amount, ReadAheadStep};
 use crate::drive;
 use crate::error::Why;
-use crate::point::Origin;
+use crate::point::{Name, Origin};
 use crate::sequence::{IntoInner, Iter, Source, Stream};
 
 /// See `iter`, where users find these names.
@@ -211,7 +211,7 @@ impl<T> Reader<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn iter(&mut self) -> Iter<&mut Self> {
-        Iter::new(self, &"Reader::iter")
+        Iter::new(self, const { Name::of("Reader::iter") })
     }
 
     /// The items one by one as a [`futures_core::Stream`], up to the end of the channel. [`end`](Reader::end) then tells how that
@@ -230,7 +230,7 @@ impl<T> Reader<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn stream(&mut self) -> Stream<&mut Self> {
-        Stream::new(self, &"Reader::stream")
+        Stream::new(self, const { Name::of("Reader::stream") })
     }
 
     /// This end as a [`futures_core::Stream`] of its items.
@@ -246,7 +246,7 @@ impl<T> Reader<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn into_stream(self) -> Stream<Self> {
-        Stream::new(self, &"Reader::into_stream")
+        Stream::new(self, const { Name::of("Reader::into_stream") })
     }
 
     /// Batches of `n` as a blocking iterator, the last one (and one at a [`flush`](super::Writer::flush)) shorter;
@@ -262,7 +262,7 @@ impl<T> Reader<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn chunks(&mut self, n: usize) -> Chunks<'_, T> {
-        Iter::new(ChunkSource::new(self, n), &"Reader::chunks")
+        Iter::new(ChunkSource::new(self, n), const { Name::of("Reader::chunks") })
     }
 
     /// The items one by one, though they come in batches of `n`, the next one asked for while this one is used: so the writer
@@ -281,7 +281,7 @@ impl<T> Reader<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn ahead(&mut self, n: usize) -> Ahead<'_, T> {
-        Iter::new(AheadSource::new(self, n), &"Reader::ahead")
+        Iter::new(AheadSource::new(self, n), const { Name::of("Reader::ahead") })
     }
 }
 
@@ -298,7 +298,7 @@ impl<T> Reader<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn into_chunks(self, n: usize) -> IntoChunks<T> {
-        Iter::new(ChunkSource::new(self, n), &"Reader::into_chunks")
+        Iter::new(ChunkSource::new(self, n), const { Name::of("Reader::into_chunks") })
     }
 
     /// As [`ahead`](Reader::ahead), of a reader that is given away: for a response body.
@@ -313,7 +313,7 @@ impl<T> Reader<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn into_ahead(self, n: usize) -> IntoAhead<T> {
-        Iter::new(AheadSource::new(self, n), &"Reader::into_ahead")
+        Iter::new(AheadSource::new(self, n), const { Name::of("Reader::into_ahead") })
     }
 }
 
@@ -343,7 +343,7 @@ impl<T> IntoIterator for Reader<T> {
 
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn into_iter(self) -> Iter<Reader<T>> {
-        Iter::new(self, &"Reader::into_iter")
+        Iter::new(self, const { Name::of("Reader::into_iter") })
     }
 }
 

@@ -13,7 +13,7 @@ use super::{ReaderHalf, Want};
 use crate::drive;
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
-use crate::point::Origin;
+use crate::point::{Name, Origin};
 use crate::slot::{Left, Peer};
 
 /// The reading end of a channel for batches.
@@ -63,7 +63,7 @@ impl<T> Reader<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn recv(&mut self) -> ReadOne<'_, T> {
-        self.recv_by(Origin::of(&"Reader::recv"))
+        self.recv_by(Origin::of(const { Name::of("Reader::recv") }))
     }
 
     /// As `recv`, for the operation or the sequence that was made there.
@@ -98,7 +98,7 @@ impl<T> Reader<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn read(&mut self, n: usize) -> Read<'_, T> {
-        self.read_by(Origin::of(&"Reader::read"), Amount::Exactly(n))
+        self.read_by(Origin::of(const { Name::of("Reader::read") }), Amount::Exactly(n))
     }
 
     /// The reads that give a vector.
@@ -135,7 +135,10 @@ impl<T> Reader<T> {
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn read_into<'a>(&'a mut self, n: usize, into: &'a mut Vec<T>) -> ReadInto<'a, T> {
         let progress = ReadProgress::new(Amount::Exactly(n));
-        Op::new(ReadIntoStep { reader: self, progress, into }, &"Reader::read_into")
+        Op::new(
+            ReadIntoStep { reader: self, progress, into },
+            const { Name::of("Reader::read_into") },
+        )
     }
 
     /// Waits for what one write brings, 1 to `n` items, without waiting for more; none for `read_some(0)`, at once.
@@ -163,7 +166,7 @@ impl<T> Reader<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn read_some(&mut self, n: usize) -> Read<'_, T> {
-        self.read_by(Origin::of(&"Reader::read_some"), Amount::UpTo(n))
+        self.read_by(Origin::of(const { Name::of("Reader::read_some") }), Amount::UpTo(n))
     }
 
     /// Waits for all items up to the end. [`end`](Reader::end) then tells whether that was [`Why::Closed`], or whether items are
@@ -188,7 +191,7 @@ impl<T> Reader<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn read_all(&mut self) -> Read<'_, T> {
-        self.read_by(Origin::of(&"Reader::read_all"), Amount::All)
+        self.read_by(Origin::of(const { Name::of("Reader::read_all") }), Amount::All)
     }
 
     /// Waits for one whole write: the writer's own iterator, which then runs here. What is left in a dropped [`Batch`](crate::Batch) answers the next
@@ -214,7 +217,7 @@ impl<T> Reader<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn read_once(&mut self) -> ReadOnce<'_, T> {
-        Op::new(ReadOnceStep { reader: Some(self) }, &"Reader::read_once")
+        Op::new(ReadOnceStep { reader: Some(self) }, const { Name::of("Reader::read_once") })
     }
 
     /// Waits until the writer has left, and gives how. Items that the writer handed over before are still received after it.
@@ -237,7 +240,11 @@ impl<T> Reader<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn closed(&mut self) -> Left<'_> {
-        self.half.peer().left(Some(&mut self.reported_end), false, &"Reader::closed")
+        self.half.peer().left(
+            Some(&mut self.reported_end),
+            false,
+            const { Name::of("Reader::closed") },
+        )
     }
 
     /// A handle that watches the writer: another thread, a callback or a task can keep it. The first one costs an allocation.
@@ -288,7 +295,7 @@ impl<T> Reader<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
-        self.poll_recv_by(context, Origin::of(&"Reader::poll_recv"))
+        self.poll_recv_by(context, Origin::of(const { Name::of("Reader::poll_recv") }))
     }
 
     pub(super) fn poll_recv_by(

@@ -12,7 +12,7 @@ use super::{Answer, Request, WriterHalf};
 use crate::error::{SendError, Why};
 use crate::operation::Op;
 use crate::panics::FirstPanic;
-use crate::point;
+use crate::point::{self, Name};
 use crate::slot::{Left, Message, Peer};
 use crate::step::{PutMode, Waiter as _};
 
@@ -71,7 +71,7 @@ impl<T> Writer<T> {
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn send(&mut self, item: T) -> SendOne<'_, T> {
         let progress = WriteProgress::new(Some(item).into_iter(), None);
-        Op::new(SendOneStep { writer: self, progress }, &"Writer::send")
+        Op::new(SendOneStep { writer: self, progress }, const { Name::of("Writer::send") })
     }
 
     /// Writes the items of an iterator. It is pulled as they are asked for: one step a [`recv`](crate::Reader::recv), `n` for a
@@ -119,7 +119,7 @@ impl<T> Writer<T> {
         I::IntoIter: Send + 'static,
     {
         let progress = WriteProgress::new(items.into_iter(), Some(|items| Box::new(items)));
-        Op::new(WriteStep { writer: self, progress }, &"Writer::write")
+        Op::new(WriteStep { writer: self, progress }, const { Name::of("Writer::write") })
     }
 
     /// Writes the items of an iterator that borrows, or must stay on this thread. As [`write`](Writer::write), but under
@@ -147,7 +147,7 @@ impl<T> Writer<T> {
         items: I,
     ) -> WriteLocal<'_, I::IntoIter> {
         let progress = WriteProgress::new(items.into_iter(), None);
-        Op::new(WriteStep { writer: self, progress }, &"Writer::write_local")
+        Op::new(WriteStep { writer: self, progress }, const { Name::of("Writer::write_local") })
     }
 
     /// Hands over the batch in hand, although it has fewer items than were asked for. Done when the reader has taken it; at once if
@@ -178,7 +178,10 @@ impl<T> Writer<T> {
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn flush(&mut self) -> Flush<'_, T> {
         let progress = WriteProgress::empty();
-        Op::new(FlushStep { writer: self, progress, is_begun: false }, &"Writer::flush")
+        Op::new(
+            FlushStep { writer: self, progress, is_begun: false },
+            const { Name::of("Writer::flush") },
+        )
     }
 
     /// Waits until the reader asks, and gives what is still missing of what it asks for. For a writer that makes its items in portions, or asks another
@@ -211,7 +214,7 @@ impl<T> Writer<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn wanted(&mut self) -> Wanted<'_, T> {
-        Op::new(WantedStep { writer: self }, &"Writer::wanted")
+        Op::new(WantedStep { writer: self }, const { Name::of("Writer::wanted") })
     }
 
     /// Waits until the reader has left, and gives how. It needs no request.
@@ -234,7 +237,7 @@ impl<T> Writer<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn closed(&mut self) -> Left<'_> {
-        self.half.peer().left(None, false, &"Writer::closed")
+        self.half.peer().left(None, false, const { Name::of("Writer::closed") })
     }
 
     /// A handle that watches the reader: another thread, a callback or a task can keep it. The first one costs an allocation.
@@ -312,7 +315,7 @@ impl<T> Writer<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn is_closed(&self) -> bool {
-        point::act(&"Writer::is_closed", || self.half.channel());
+        point::act(const { Name::of("Writer::is_closed") }, || self.half.channel());
         self.half.peer_end_now().is_some()
     }
 

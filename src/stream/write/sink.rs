@@ -19,7 +19,7 @@ use super::super::{Answer, Writer};
 use super::{SendOneStep, WantedStep, WriteProgress};
 use crate::drive;
 use crate::error::{SendError, Why};
-use crate::point::Origin;
+use crate::point::{Name, Origin};
 use crate::send_stream::{Forward, SendStream};
 use crate::slot::{Message, SlotState};
 use crate::step::{Attempt, PutMode, ReclaimStep, Step};
@@ -34,7 +34,7 @@ impl<T> Sink<T> for Writer<T> {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), SendError<T>>> {
-        self.get_mut().poll_ready_by(context, Origin::of(&"Writer::poll_ready"))
+        self.get_mut().poll_ready_by(context, Origin::of(const { Name::of("Writer::poll_ready") }))
     }
 
     fn start_send(self: Pin<&mut Self>, item: T) -> Result<(), SendError<T>> {
@@ -140,7 +140,7 @@ impl<T> Writer<T> {
         &mut self,
         stream: S,
     ) -> SendStream<'_, Self, S> {
-        SendStream::new(self, stream, Origin::of(&"Writer::send_stream"))
+        SendStream::new(self, stream, Origin::of(const { Name::of("Writer::send_stream") }))
     }
 }
 

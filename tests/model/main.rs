@@ -1,0 +1,13 @@
+//! Programs of users, explored by `handover::model`.
+#![allow(missing_docs)]
+
+mod counts;
+mod examples;
+mod faults;
+mod first_example;
+mod kinds;
+mod pitfalls;
+mod programs;
+mod shrinking;
+mod speed;
+mod support;
