@@ -13,7 +13,7 @@ use std::time::Instant;
 use crate::error::Why;
 #[cfg(feature = "model")]
 use crate::point;
-use crate::point::Origin;
+use crate::point::{Origin, leave_seat, take_seat};
 use crate::step::{Attempt, PutMode, Step, Waiter};
 use crate::wait::{WaiterKind, is_past, with_parker};
 
@@ -35,9 +35,13 @@ fn spin(step: &mut impl Step, kind: WaiterKind) -> bool {
 pub(crate) fn now<S: Step>(step: &mut S, origin: Origin) -> S::Output {
     #[cfg(feature = "model")]
     if point::is_live() {
-        return modelled::now(step, origin);
+        let output = modelled::now(step, origin);
+        leave_seat(step);
+        return output;
     }
-    attempt_or_expire(step, Why::NotReady)
+    let output = attempt_or_expire(step, Why::NotReady);
+    leave_seat(step);
+    output
 }
 
 /// The last attempt: what is done by now beats the clock.
@@ -50,17 +54,20 @@ fn attempt_or_expire<S: Step>(step: &mut S, why: Why) -> S::Output {
 
 /// Blocks this thread until the step is done, or until `deadline` if there is one.
 #[inline]
-#[cfg_attr(not(feature = "model"), allow(unused_variables))]
 pub(crate) fn block<S: Step>(step: &mut S, deadline: Option<Instant>, origin: Origin) -> S::Output {
     #[cfg(feature = "model")]
     if point::is_live() {
-        return modelled::block(step, deadline, origin);
+        let output = modelled::block(step, deadline, origin);
+        leave_seat(step);
+        return output;
     }
-    block_here(step, deadline)
+    let output = block_here(step, deadline, origin);
+    leave_seat(step);
+    output
 }
 
 #[inline(always)]
-fn block_here<S: Step>(step: &mut S, deadline: Option<Instant>) -> S::Output {
+fn block_here<S: Step>(step: &mut S, deadline: Option<Instant>, origin: Origin) -> S::Output {
     let put_mode = if deadline.is_none() { PutMode::Committed } else { PutMode::Revocable };
     let mut is_first = true;
     loop {
@@ -74,7 +81,7 @@ fn block_here<S: Step>(step: &mut S, deadline: Option<Instant>) -> S::Output {
         }
         _ = step.waiter().is_peer_elsewhere(); // This also tells the peer where this thread is.
         if !spin(step, WaiterKind::Thread) {
-            if let Poll::Ready(output) = park(step, deadline, put_mode) {
+            if let Poll::Ready(output) = park(step, deadline, put_mode, origin) {
                 return output;
             }
         }
@@ -83,7 +90,12 @@ fn block_here<S: Step>(step: &mut S, deadline: Option<Instant>) -> S::Output {
 
 /// Registers this thread's waker and parks until it is woken or the time is up.
 #[cold]
-fn park<S: Step>(step: &mut S, deadline: Option<Instant>, put_mode: PutMode) -> Poll<S::Output> {
+fn park<S: Step>(
+    step: &mut S,
+    deadline: Option<Instant>,
+    put_mode: PutMode,
+    origin: Origin,
+) -> Poll<S::Output> {
     with_parker(|parker, waker| {
         let attempt = Attempt { waker: Some(waker), put_mode, ..Attempt::by(WaiterKind::Thread) };
         if let Poll::Ready(output) = step.step(attempt) {
@@ -95,6 +107,7 @@ fn park<S: Step>(step: &mut S, deadline: Option<Instant>, put_mode: PutMode) -> 
              a generator's routine awaits: `.await` in place of `.wait()`",
             S::NAME
         );
+        take_seat(step, origin, WaiterKind::Thread);
         let start = Instant::now();
         let recheck =
             step.waiter().recheck_at().filter(|at| deadline.is_none_or(|deadline| *at < deadline));
@@ -121,9 +134,13 @@ fn time_out<S: Step>(step: &mut S) -> S::Output {
 pub(crate) fn time_out_in_poll<S: Step>(step: &mut S, origin: Origin) -> S::Output {
     #[cfg(feature = "model")]
     if point::is_live() {
-        return modelled::time_out_in_poll(step, origin);
+        let output = modelled::time_out_in_poll(step, origin);
+        leave_seat(step);
+        return output;
     }
-    time_out(step)
+    let output = time_out(step);
+    leave_seat(step);
+    output
 }
 
 /// How often one poll goes on because spinning paid.
@@ -131,8 +148,22 @@ const MOST_ROUNDS: u32 = 256;
 
 /// Polls the step for a task.
 #[inline]
-#[cfg_attr(not(feature = "model"), allow(unused_variables))]
 pub(crate) fn poll<S: Step>(
+    step: &mut S,
+    context: &mut Context<'_>,
+    origin: Origin,
+) -> Poll<S::Output> {
+    let polled = poll_here_or_modelled(step, context, origin);
+    match polled {
+        Poll::Ready(_) => leave_seat(step),
+        Poll::Pending => take_seat(step, origin, WaiterKind::Task),
+    }
+    polled
+}
+
+#[inline(always)]
+#[cfg_attr(not(feature = "model"), allow(unused_variables))]
+fn poll_here_or_modelled<S: Step>(
     step: &mut S,
     context: &mut Context<'_>,
     origin: Origin,

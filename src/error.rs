@@ -411,3 +411,10 @@ impl<I: Iterator> Reason for WriteError<I> {
         self.why
     }
 }
+
+/// An error of a pipe has its reason inside.
+impl Reason for io::Error {
+    fn reason(&self) -> Why {
+        self.get_ref().and_then(|inner| inner.downcast_ref()).copied().unwrap_or(Why::Dropped)
+    }
+}

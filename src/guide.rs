@@ -8,3 +8,6 @@ pub mod when_it_hangs {}
 
 #[doc = include_str!("../docs/response-bodies.md")]
 pub mod response_bodies {}
+
+#[doc = include_str!("../docs/coming-from.md")]
+pub mod coming_from {}

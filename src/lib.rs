@@ -45,13 +45,25 @@
 //! | take turns, one value a turn; `send` is `yield` | [`simplex`] |
 //! | take turns, and answer the questions of one asker | [`duplex`] |
 //! | many items, as many at a time as the reader says | [`stream`] |
+//! | bytes, by `std::io`, `futures_io` or `tokio::io` | [`pipe`] |
 //! | many senders and many receivers, each value to one receiver that is free | [`rendezvous`] |
 //! | an actor that answers many askers | [`rendezvous`], with a reply end of a [`simplex`] inside the message |
 //! | whichever of several operations can be done first | [`select`](select()) |
 //! | an iterator or a stream of an async routine, without a thread | [`generate`], [`try_generate`] |
 //! | an iterator or a stream of a blocking routine, on a thread or a pool | [`produce`], [`try_produce`], [`produce_in`], [`produce_on`] |
 //!
-//! The [`guide`] has pages on foreign `select!`s, on programs that hang, and on response bodies.
+//! The [`guide`] has pages on foreign `select!`s, on programs that hang, on response bodies, and for those who come from another channel.
+//!
+//! # Features
+//!
+//! None is on by default, and none changes what the others do.
+//!
+//! | feature | gives | dependency |
+//! |---|---|---|
+//! | `futures-io` | the ends of a [`pipe`] by the traits of `futures_io` | futures-io |
+//! | `tokio` | the ends of a [`pipe`] by the traits of `tokio::io` | tokio, without any of its features |
+//! | `sink` | [`Server`], [`Writer`] and [`Sender`] as sinks; `send_stream` | futures-sink |
+//! | `diagnose` | who waits for what, and since when | – |
 //!
 //! # What holds
 //!
@@ -86,6 +98,8 @@
 //! that panic again.
 
 mod claim;
+#[cfg(feature = "diagnose")]
+pub mod diagnose;
 mod drive;
 mod error;
 pub mod guide;
@@ -96,12 +110,17 @@ pub mod model;
 pub mod op;
 mod operation;
 mod panics;
+mod pipe;
 mod point;
 mod produce;
 mod queue;
 mod rendezvous;
 mod select;
+#[cfg(feature = "sink")]
+mod send_stream;
 mod sequence;
+#[cfg(feature = "sink")]
+pub mod sink;
 mod slot;
 mod step;
 mod stream;
@@ -110,6 +129,7 @@ mod wait;
 
 pub use error::{RecvError, Rest, SendError, Why, WriteError};
 pub use lockstep::{Client, Server, duplex, simplex};
+pub use pipe::{PipeReader, PipeWriter, pipe};
 pub use produce::{
     Generator, Produced, ProducedIn, ProducedOn, TryGenerator, TryProduced, TryProducedOn,
     generate, produce, produce_in, produce_on, try_generate, try_produce, try_produce_on,

@@ -19,6 +19,8 @@ use crate::slot::{Answerer, Asker, Message, slot};
 mod client;
 mod iter;
 mod server;
+#[cfg(feature = "sink")]
+mod sink;
 mod steps;
 
 pub use client::Client;

@@ -25,8 +25,11 @@
 
 pub use crate::lockstep::{Answer, Ask, Demand, Exchange, Recv, SendAll};
 pub use crate::operation::{Op, Until};
+pub use crate::pipe::Finished;
 pub use crate::rendezvous::{Closed, Reserve, Send, SendEach, Take};
 pub use crate::select::{Arm, Select};
+#[cfg(feature = "sink")]
+pub use crate::send_stream::{SendStream, SendStreamEach};
 pub use crate::slot::{Left, PeerLeft};
 pub use crate::stream::{
     Flush, Read, ReadInto, ReadOnce, ReadOne, SendOne, Wanted, Write, WriteLocal,

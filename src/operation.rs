@@ -35,6 +35,12 @@ impl<S: Step> Op<S> {
         Self { step, is_done: false, name, at }
     }
 
+    /// The same operation, as one that another method has made.
+    #[cfg(feature = "sink")]
+    pub(crate) const fn set_origin(&mut self, origin: Origin) {
+        (self.name, self.at) = origin.parts();
+    }
+
     pub(crate) const fn origin(&self) -> Origin {
         Origin::new(self.name, self.at)
     }

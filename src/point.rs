@@ -5,8 +5,11 @@
 //! | `Origin`            | in each operation, and each sequence | has no size           |
 //! | `ChannelId`         | nowhere: it is an address            | has no size           |
 //! | `is_live`           | one flag of the process              | is not there          |
+//! | `Seat`              | in each place where an operation waits | has no size         |
 //!
 //! An operation tests the flag once, when it begins; what a model does then is in a cold copy behind that (`drive::modelled`).
+
+mod seat;
 
 #[cfg(any(feature = "model", feature = "diagnose"))]
 use std::panic::Location;
@@ -19,6 +22,8 @@ use parking_lot::Mutex;
 
 use crate::error::Why;
 
+pub(crate) use seat::{Seat, leave_seat, take_seat};
+
 /// The name of a method, as in `Sender::send`, by its place in a table: one byte, so that an operation does not grow much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Name {
@@ -27,7 +32,7 @@ pub(crate) struct Name {
 }
 
 #[cfg(any(feature = "model", feature = "diagnose"))]
-static NAMES: [&str; 76] = [
+static NAMES: [&str; 87] = [
     "Client",
     "Client::closed",
     "Client::exchange",
@@ -43,6 +48,10 @@ static NAMES: [&str; 76] = [
     "Peer::is_closed",
     "Permit",
     "Permit::send",
+    "PipeReader::fill_buf",
+    "PipeReader::finished",
+    "PipeReader::read",
+    "PipeWriter::write",
     "Reader::ahead",
     "Reader::chunks",
     "Reader::closed",
@@ -73,10 +82,12 @@ static NAMES: [&str; 76] = [
     "Sender",
     "Sender::close",
     "Sender::closed",
+    "Sender::into_sink",
     "Sender::is_closed",
     "Sender::reserve",
     "Sender::send",
     "Sender::send_all",
+    "Sender::send_stream",
     "Sender::stats",
     "Server",
     "Server::answer",
@@ -85,14 +96,19 @@ static NAMES: [&str; 76] = [
     "Server::exchange",
     "Server::finish_with",
     "Server::is_closed",
+    "Server::poll_flush",
+    "Server::poll_ready",
     "Server::send",
     "Server::send_all",
+    "Server::send_stream",
     "WeakReceiver::upgrade",
     "WeakSender::upgrade",
     "Writer::closed",
     "Writer::flush",
     "Writer::is_closed",
+    "Writer::poll_ready",
     "Writer::send",
+    "Writer::send_stream",
     "Writer::wanted",
     "Writer::write",
     "Writer::write_local",
@@ -307,12 +323,24 @@ pub(crate) fn now() -> Instant {
 /// A channel was made. `kind` is the function that made it.
 #[inline(always)]
 #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
-#[cfg_attr(not(feature = "model"), allow(unused_variables))]
+#[cfg_attr(not(any(feature = "model", feature = "diagnose")), allow(unused_variables))]
 pub(crate) fn made(channel: ChannelId, kind: &'static str) {
+    #[cfg(feature = "diagnose")]
+    crate::diagnose::made(channel, Location::caller());
     #[cfg(feature = "model")]
     if is_live() {
         crate::model::made(channel, kind, Location::caller());
     }
+    #[cfg(not(feature = "model"))]
+    let _ = kind;
+}
+
+/// A channel is no more.
+#[inline(always)]
+#[cfg_attr(not(feature = "diagnose"), allow(unused_variables))]
+pub(crate) fn gone(channel: ChannelId) {
+    #[cfg(feature = "diagnose")]
+    crate::diagnose::gone(channel);
 }
 
 /// Something that other parties can see, and that does not wait: a model may let them act before it.

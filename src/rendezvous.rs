@@ -29,6 +29,8 @@ mod recv;
 mod reserve;
 mod send;
 mod signals;
+#[cfg(feature = "sink")]
+mod sink;
 mod state;
 mod wakes;
 
@@ -42,6 +44,8 @@ use reserve::ReserveStep;
 pub use reserve::{Permit, Reserve};
 pub use send::{Send, SendEach};
 use send::{SendEachStep, SendStep};
+#[cfg(feature = "sink")]
+pub use sink::SenderSink;
 
 /// Creates a channel of many senders and many receivers that has no capacity: a value goes from hand to hand.
 ///

@@ -30,7 +30,7 @@ use crate::claim::{ArmRef, Claim};
 use crate::error::Why;
 use crate::operation::{Op, Until};
 use crate::panics::FirstPanic;
-use crate::point::{ChannelId, Name, Origin};
+use crate::point::{ChannelId, Name, Origin, Seat};
 use crate::step::{Attempt, PutMode, Step, Waiter};
 use crate::sync::Arc;
 use crate::wait::{AdaptiveSpin, WaiterKind};
@@ -106,7 +106,8 @@ use order::Order;
 pub fn select<A: Arms>(arms: A) -> Select<A> {
     let (claim, order) = (None, Order::default());
     let (is_biased, is_queued, done_arm) = (false, false, DoneArm::default());
-    let step = SelectingStep { arms, claim, order, is_biased, is_queued, done_arm };
+    let seat = Seat::new();
+    let step = SelectingStep { arms, claim, order, is_biased, is_queued, done_arm, seat };
     Select { op: Op::new(step, const { Name::of("select") }) }
 }
 
@@ -244,6 +245,7 @@ pub struct SelectingStep<A: Arms> {
     is_queued: bool,
     /// For reports.
     done_arm: DoneArm,
+    seat: Seat,
 }
 
 /// The arm that is done, by its number; kept only for a model, which reports it.
@@ -419,6 +421,10 @@ impl<A: Arms> Waiter for SelectingStep<A> {
 
     fn channel(&self) -> ChannelId {
         ChannelId::NONE // The arms have one each.
+    }
+
+    fn seat(&mut self) -> Option<&mut Seat> {
+        Some(&mut self.seat)
     }
 
     fn spin(&self) -> AdaptiveSpin {

@@ -67,7 +67,7 @@ use crate::error::Why;
 use crate::panics::{self, FirstPanic};
 #[cfg(feature = "model")]
 use crate::point::Name;
-use crate::point::{self, ChannelId};
+use crate::point::{self, ChannelId, Seat};
 use crate::step::{PutMode, Waiter};
 use crate::sync::{Arc, AtomicU32, Mutex, UnsafeCell};
 use crate::wait::{AdaptiveSpin, this_thread};
@@ -121,6 +121,7 @@ unsafe impl<M: Send> Sync for Shared<M> {}
 
 impl<M> Drop for Shared<M> {
     fn drop(&mut self) {
+        point::gone(ChannelId::of(self));
         if self.word.load(Relaxed) & KIND != HELD {
             // SAFETY: both halves are gone, so no other code touches the slot, and both have left: a take under `COMMITTED`
             // was made known, so by the word there is a message.
@@ -150,6 +151,7 @@ pub struct Half<M, const ME: u32> {
     /// The thread on which this party last waited.
     thread: usize,
     spin: AdaptiveSpin,
+    seat: Seat,
 }
 
 pub(crate) type Asker<M> = Half<M, CLIENT>;
@@ -198,6 +200,7 @@ impl<M, const ME: u32> Half<M, ME> {
             owes_wake: false,
             thread: 0,
             spin: AdaptiveSpin::new(),
+            seat: Seat::new(),
         }
     }
 
@@ -280,6 +283,13 @@ impl<M, const ME: u32> Half<M, ME> {
     #[inline(always)]
     pub(crate) fn peer_end_now(&self) -> Option<Why> {
         end_of(self.shared.word.load(Relaxed), Self::PEER)
+    }
+
+    /// Whether this party has left.
+    #[cfg(feature = "sink")]
+    pub(crate) fn has_left(&self) -> bool {
+        // Ordering: Relaxed, since this party's own call has set it.
+        end_of(self.shared.word.load(Relaxed), ME).is_some()
     }
 
     /// Whether the word has changed since this party last looked: what a spinning party watches.
@@ -458,6 +468,7 @@ impl<M, const ME: u32> Half<M, ME> {
 
     /// Unregisters: a later move of the peer wakes nobody.
     pub(crate) fn unregister(&mut self) {
+        self.seat.leave();
         _ = self.update(|word| (word & Self::MY_WAIT != 0).then_some(word & !Self::MY_WAIT));
     }
 
@@ -643,6 +654,11 @@ impl<M, const ME: u32> Waiter for Half<M, ME> {
     #[inline(always)]
     fn channel(&self) -> ChannelId {
         ChannelId::of(&*self.shared)
+    }
+
+    #[inline(always)]
+    fn seat(&mut self) -> Option<&mut Seat> {
+        Some(&mut self.seat)
     }
 
     #[inline(always)]

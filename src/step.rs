@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::claim::ArmRef;
 use crate::error::Why;
-use crate::point::{ChannelId, Origin, Outcome};
+use crate::point::{ChannelId, Origin, Outcome, Seat};
 use crate::wait::{AdaptiveSpin, WaiterKind};
 
 /// How a message is put into a slot.
@@ -106,6 +106,9 @@ pub trait Waiter {
     /// The channel.
     fn channel(&self) -> ChannelId;
 
+    /// Where it is kept that the operation waits. `None`: there is no place any more.
+    fn seat(&mut self) -> Option<&mut Seat>;
+
     /// How long this end spins.
     fn spin(&self) -> AdaptiveSpin;
 
@@ -120,6 +123,8 @@ pub struct Unhurried {
     pub(crate) can_never_go_on: bool,
     /// See `Waiter`.
     pub(crate) channel: ChannelId,
+    /// See `Waiter`.
+    pub(crate) seat: Seat,
 }
 
 impl Waiter for Unhurried {
@@ -137,6 +142,10 @@ impl Waiter for Unhurried {
 
     fn channel(&self) -> ChannelId {
         self.channel
+    }
+
+    fn seat(&mut self) -> Option<&mut Seat> {
+        Some(&mut self.seat)
     }
 
     fn spin(&self) -> AdaptiveSpin {

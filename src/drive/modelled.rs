@@ -44,11 +44,11 @@ fn attempt_once<S: Step>(step: &mut S, origin: Origin, why: Why) -> S::Output {
 #[inline(never)]
 pub(super) fn block<S: Step>(step: &mut S, deadline: Option<Instant>, origin: Origin) -> S::Output {
     let Some(begun) = begin(step, origin, Way::Block) else {
-        return super::block_here(step, deadline);
+        return super::block_here(step, deadline, origin);
     };
     let put_mode = if deadline.is_none() { PutMode::Committed } else { PutMode::Revocable };
     let output = loop {
-        if let Poll::Ready(output) = super::park(step, deadline, put_mode) {
+        if let Poll::Ready(output) = super::park(step, deadline, put_mode, origin) {
             break output;
         }
         if deadline.is_some_and(is_past) {

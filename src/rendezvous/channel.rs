@@ -11,7 +11,7 @@ use super::signals::{Signals, Version};
 use super::state::{Outcome, State};
 use super::wakes::{WakeList, WakeOne};
 use crate::error::Why;
-use crate::point::ChannelId;
+use crate::point::{ChannelId, Seat};
 use crate::step::Waiter;
 use crate::sync::{Arc, Mutex, MutexGuard};
 use crate::wait::{AdaptiveSpin, this_thread};
@@ -232,6 +232,7 @@ pub struct Place<C, const SIDE: usize> {
     pub(super) core: C,
     /// What the party has seen of its entry's signal, if it has an entry.
     pub(super) version: Option<Version>,
+    pub(super) seat: Seat,
 }
 
 impl<T, C: Deref<Target = Core<T>>, const SIDE: usize> Place<C, SIDE> {
@@ -258,6 +259,11 @@ impl<T, C: Deref<Target = Core<T>>, const SIDE: usize> Waiter for Place<C, SIDE>
     }
 
     #[inline]
+    fn seat(&mut self) -> Option<&mut Seat> {
+        Some(&mut self.seat)
+    }
+
+    #[inline]
     fn spin(&self) -> AdaptiveSpin {
         AdaptiveSpin::from_bits(self.core.spins[SIDE].load(Relaxed))
     }
@@ -265,5 +271,12 @@ impl<T, C: Deref<Target = Core<T>>, const SIDE: usize> Waiter for Place<C, SIDE>
     #[inline]
     fn set_spin(&mut self, spin: AdaptiveSpin) {
         self.core.spins[SIDE].store(spin.to_bits(), Relaxed);
+    }
+}
+
+#[cfg(feature = "diagnose")]
+impl<T> Drop for Core<T> {
+    fn drop(&mut self) {
+        crate::point::gone(ChannelId::of(self));
     }
 }

@@ -7,7 +7,7 @@ use super::channel::Core;
 use super::state::Outcome;
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
-use crate::point::ChannelId;
+use crate::point::{ChannelId, Seat};
 use crate::queue::Ticket;
 use crate::step::{Attempt, SelectStep, Step, Unhurried};
 
@@ -23,7 +23,8 @@ pub struct ClosedStep<'a, T> {
 
 impl<'a, T> ClosedStep<'a, T> {
     pub(super) fn new(core: &'a Core<T>) -> Self {
-        let waiter = Unhurried { can_never_go_on: false, channel: ChannelId::of(core) };
+        let (channel, seat) = (ChannelId::of(core), Seat::new());
+        let waiter = Unhurried { can_never_go_on: false, channel, seat };
         Self { core, at: None, is_registered: false, waiter }
     }
 }

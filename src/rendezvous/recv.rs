@@ -12,7 +12,7 @@ use super::state::{MANY_UNRESPONSIVE, Outcome, State};
 use crate::drive;
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
-use crate::point::{self, ChannelId, Name, Origin};
+use crate::point::{self, ChannelId, Name, Origin, Seat};
 use crate::queue::Ticket;
 use crate::sequence::{IntoInner, Iter, Source, Stream};
 use crate::step::{Attempt, SelectStep, Step, Waiter};
@@ -56,6 +56,11 @@ impl<T, C: Deref<Target = Core<T>>> Waiter for PatientPlace<C> {
     }
 
     #[inline]
+    fn seat(&mut self) -> Option<&mut Seat> {
+        self.place.seat()
+    }
+
+    #[inline]
     fn spin(&self) -> AdaptiveSpin {
         self.place.spin()
     }
@@ -75,7 +80,8 @@ fn patience(unresponsive: u32) -> Duration {
 
 impl<T, C: Deref<Target = Core<T>>> TakeStep<C> {
     pub(super) const fn new(core: C) -> Self {
-        let place = PatientPlace { place: Place { core, version: None }, recheck_at: None };
+        let place = Place { core, version: None, seat: Seat::new() };
+        let place = PatientPlace { place, recheck_at: None };
         Self { place, at: None, is_registered: false }
     }
 
@@ -169,7 +175,7 @@ impl<T, C: Deref<Target = Core<T>>> Step for TakeStep<C> {
 
     #[inline(always)]
     fn step(&mut self, attempt: Attempt<'_>) -> Poll<Self::Output> {
-        let PatientPlace { place: Place { core, version }, recheck_at } = &mut self.place;
+        let PatientPlace { place: Place { core, version, .. }, recheck_at } = &mut self.place;
         let (core, at, is_registered) = (&**core, &mut self.at, &mut self.is_registered);
         let needs_clone = match at {
             Some(_) => !*is_registered,

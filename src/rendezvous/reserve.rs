@@ -9,9 +9,9 @@ use super::send::{Send, SendStep};
 use super::state::Outcome;
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
-use crate::point::Name;
 #[cfg(feature = "model")]
 use crate::point::{self, ChannelId};
+use crate::point::{Name, Seat};
 use crate::queue::Ticket;
 use crate::step::{Attempt, SelectStep, Step};
 
@@ -27,7 +27,7 @@ pub struct ReserveStep<'a, T> {
 
 impl<'a, T> ReserveStep<'a, T> {
     pub(super) const fn new(core: &'a Core<T>) -> Self {
-        let place = Place { core, version: None };
+        let place = Place { core, version: None, seat: Seat::new() };
         Self { place, at: None, is_registered: false }
     }
 }

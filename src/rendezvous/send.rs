@@ -8,6 +8,7 @@ use super::state::{Outcome, State};
 use crate::claim::ArmRef;
 use crate::error::{Rest, SendError, Why, WriteError};
 use crate::operation::Op;
+use crate::point::Seat;
 use crate::queue::Ticket;
 use crate::step::{Attempt, ReclaimStep, SelectStep, Step};
 use crate::sync::MutexGuard;
@@ -40,7 +41,8 @@ impl<'a, T> Sending<'a, T> {
             Some(receiver) => At::Permit(receiver),
             None => At::New,
         };
-        Self { place: Place { core, version: None }, value, at, is_registered: false }
+        let place = Place { core, version: None, seat: Seat::new() };
+        Self { place, value, at, is_registered: false }
     }
 
     /// Whether it is neither to be offered nor on offer.

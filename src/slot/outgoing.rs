@@ -2,6 +2,8 @@
 
 use std::mem;
 use std::task::Poll;
+#[cfg(feature = "sink")]
+use std::task::Waker;
 
 use super::{Half, SlotState};
 use crate::error::Why;
@@ -52,6 +54,12 @@ impl<M> Outgoing<M> {
 
     pub(crate) const fn none() -> Self {
         Self { message: None, is_put: false }
+    }
+
+    /// One that an operation which is gone has put.
+    #[cfg(feature = "sink")]
+    pub(crate) const fn sent() -> Self {
+        Self { message: None, is_put: true }
     }
 
     /// Whether it is still to be put.
@@ -147,5 +155,19 @@ impl<M, const ME: u32> Half<M, ME> {
     #[inline(always)]
     pub(crate) fn is_pending(&mut self, attempt: Attempt<'_>) -> bool {
         attempt.waker.is_none_or(|waker| self.register(waker))
+    }
+
+    /// Waits until the peer leaves, for a party that has the turn: nothing else can come then. If it is pending, the waker is registered.
+    #[cfg(feature = "sink")]
+    pub(crate) fn poll_left(&mut self, waker: &Waker) -> Poll<Why> {
+        loop {
+            _ = self.load_state();
+            if let Some(why) = self.peer_end() {
+                return Poll::Ready(why);
+            }
+            if self.register(waker) {
+                return Poll::Pending;
+            }
+        }
     }
 }

@@ -16,7 +16,7 @@ use std::task::{Poll, Waker};
 
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
-use crate::point::{self, ChannelId, Name};
+use crate::point::{self, ChannelId, Name, Seat};
 use crate::queue::{Ticket, WaitQueue};
 use crate::step::{Attempt, SelectStep, Step, Unhurried};
 use crate::sync::{Arc, Mutex};
@@ -179,7 +179,7 @@ impl<'a, const OF_PEER: bool> LeftStep<'a, OF_PEER> {
         reported_end: Option<&'a mut Option<Why>>,
         can_never_go_on: bool,
     ) -> Self {
-        let waiter = Unhurried { can_never_go_on, channel: peer.channel };
+        let waiter = Unhurried { can_never_go_on, channel: peer.channel, seat: Seat::new() };
         Self { peer, reported_end, at: None, waiter }
     }
 }

@@ -8,7 +8,7 @@ use super::{Answer, Batch, Reader, ReaderHalf, Request, StreamMessage, Want};
 use crate::error::{RecvError, Why};
 use crate::operation::Op;
 use crate::panics;
-use crate::point::ChannelId;
+use crate::point::{ChannelId, Seat};
 use crate::slot::{Message, SlotState};
 use crate::step::{Attempt, SelectStep, Step, Waiter};
 use crate::wait::AdaptiveSpin;
@@ -417,7 +417,10 @@ impl<'a, T> Step for ReadOnceStep<'a, T> {
             return Poll::Ready(Err(RecvError::new(why)));
         }
         match self.reader.take() {
-            Some(reader) => Poll::Ready(Ok(Batch { reader })),
+            Some(reader) => {
+                reader.half.seat().map(Seat::leave);
+                Poll::Ready(Ok(Batch { reader }))
+            }
             None => Poll::Pending,
         }
     }
@@ -451,6 +454,10 @@ impl<T> Waiter for Option<&mut Reader<T>> {
 
     fn channel(&self) -> ChannelId {
         self.as_ref().map_or(ChannelId::NONE, |reader| reader.half.channel())
+    }
+
+    fn seat(&mut self) -> Option<&mut Seat> {
+        self.as_mut().and_then(|reader| reader.half.seat())
     }
 
     fn spin(&self) -> AdaptiveSpin {

@@ -1,6 +1,9 @@
 //! The writer's operations, as steps: an iterator answers the requests that come.
 #![allow(missing_debug_implementations, reason = "users meet them only inside of `Op`")]
 
+#[cfg(feature = "sink")]
+mod sink;
+
 use std::mem;
 use std::option;
 use std::task::{Poll, ready};

@@ -320,7 +320,7 @@ impl<T> Writer<T> {
     }
 
     /// Puts the batch that a request has begun and leaves for good. Gives the items back if the reader had left.
-    fn leave(&mut self, why: Why) -> Option<(Why, Vec<T>)> {
+    pub(super) fn leave(&mut self, why: Why) -> Option<(Why, Vec<T>)> {
         let batch = self.request.take().map(|request| request.batch);
         let batch = batch.filter(|batch| !batch.is_empty());
         let mut message = batch.map(|batch| Message::Answer(Answer::Batch(batch)));
@@ -352,6 +352,9 @@ impl<T> fmt::Debug for Writer<T> {
         f.debug_struct("Writer").field("half", &self.half).field("request", &request).finish()
     }
 }
+
+// No part of an end is ever pinned: items are moved in and out.
+impl<T> Unpin for Writer<T> {}
 
 impl<T> UnwindSafe for Writer<T> {}
 impl<T> RefUnwindSafe for Writer<T> {}

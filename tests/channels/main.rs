@@ -11,10 +11,13 @@ mod errors;
 mod expiry;
 mod interrupts;
 mod lockstep;
+mod pipe;
 mod produce;
 mod rendezvous;
 mod select;
 mod sequences;
+#[cfg(feature = "sink")]
+mod sinks;
 mod stream;
 mod support;
 mod until;

@@ -2,10 +2,14 @@
 #![cfg(not(handover_loom))]
 
 mod body;
+#[cfg(feature = "diagnose")]
+mod deadlock;
 mod events;
 mod hash_tree;
 mod lines_to_async;
 mod links;
+#[cfg(feature = "tokio")]
+mod pipes;
 mod pool;
 mod programs;
 mod select_race;
