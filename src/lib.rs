@@ -63,7 +63,9 @@
 //! | `futures-io` | the ends of a [`pipe`] by the traits of `futures_io` | futures-io |
 //! | `tokio` | the ends of a [`pipe`] by the traits of `tokio::io` | tokio, without any of its features |
 //! | `sink` | [`Server`], [`Writer`] and [`Sender`] as sinks; `send_stream` | futures-sink |
-//! | `diagnose` | who waits for what, and since when | – |
+//! | `diagnose` | `diagnose`: what waits in this process, for what, and since when | – |
+//! | `model` | `model`: the interleavings of a program's own threads and tasks, explored in its tests | – |
+//! | `proptest` | schedules of such models as values of proptest, which shrink | proptest |
 //!
 //! # What holds
 //!
@@ -81,15 +83,6 @@
 //! * **Waiting is cheap**: an end spins only while that lately paid, and then parks.
 //!
 //! Values need be neither `'static` nor `Clone`, `Debug` or `Unpin`; ends can be sent to other threads if the values can.
-//!
-//! # Features
-//!
-//! All are off by default, and cost nothing then.
-//!
-//! | feature    | what it brings                                                                                        |
-//! |------------|-------------------------------------------------------------------------------------------------------|
-//! | `model`    | the module `model`: the interleavings of a program's own threads and tasks, explored in its tests     |
-//! | `proptest` | schedules of such models as values of proptest, which shrink                                          |
 //!
 //! # Panics
 //!
