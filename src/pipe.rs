@@ -51,7 +51,7 @@ pub struct Loan {
 
 /// When a call of a trait of `std::io` gives up that starts now.
 fn deadline(timeout: Option<Duration>) -> Option<Instant> {
-    timeout.and_then(|timeout| Instant::now().checked_add(timeout))
+    timeout.and_then(|timeout| point::now().checked_add(timeout))
 }
 
 /// Creates a pipe for bytes: what is written at one end is read at the other, by a thread or by a task.

@@ -1,13 +1,14 @@
 //! Every kind of channel and every way to use it, in a model: with random schedules, and with every schedule of few departures.
 
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use futures_lite::StreamExt;
 use futures_lite::future::{poll_once, zip};
 use handover::model::{self, FailureKind, Model, Panics, Schedule, thread};
 use handover::{
-    Sel2, Sel3, Want, Why, duplex, generate, never, produce, produce_in, produce_on, rendezvous,
-    select, simplex, stream, try_generate, try_produce, try_produce_on,
+    Sel2, Sel3, Want, Why, duplex, generate, never, pipe, produce, produce_in, produce_on,
+    rendezvous, select, simplex, stream, try_generate, try_produce, try_produce_on,
 };
 
 use crate::support::{plain, watched};
@@ -452,5 +453,67 @@ fn outside_of_a_model_all_is_as_in_std() {
             one.join().unwrap() + scope.spawn(|| 2).join().unwrap()
         });
         assert_eq!(sum, 3);
+    });
+}
+
+/// Bytes by the blocking traits: a pipe is one channel more.
+#[test]
+fn bytes_through_a_pipe() {
+    holds(|| {
+        let (mut writer, mut reader) = pipe();
+        let producer = thread::spawn(move || {
+            writer.write_all(b"three").unwrap();
+            writer.write_all(b" words here").unwrap();
+            writer.finish().unwrap();
+        });
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "three words here");
+        producer.join().unwrap();
+    });
+}
+
+/// A reader that waits for a writer that waits for it to read another pipe: told with both lines.
+#[test]
+fn two_pipes_that_wait_for_each_other_are_told() {
+    let failure = watched(|| {
+        Model::new()
+            .exhaust(1, || {
+                let ((mut question, mut asked), (mut answer, mut told)) = (pipe(), pipe());
+                let clerk = thread::spawn(move || {
+                    let mut all = String::new();
+                    asked.read_to_string(&mut all).unwrap(); // up to the end, which never comes
+                    answer.write_all(b"an answer").unwrap();
+                });
+                question.write_all(b"a question").unwrap();
+                told.read_exact(&mut [0; 9]).unwrap();
+                question.finish().unwrap();
+                clerk.join().unwrap();
+            })
+            .unwrap_err()
+    });
+    assert_eq!(failure.kind(), FailureKind::Deadlock);
+    let report = failure.report();
+    assert!(report.contains("PipeReader::read"), "{report}");
+    assert!(report.contains("tests/model/kinds.rs"), "{report}");
+}
+
+#[test]
+fn a_pipes_time_limit_is_virtual() {
+    holds(|| {
+        let (mut writer, mut reader) = pipe();
+        reader.set_timeout(Some(Duration::from_secs(3600)));
+        let error = reader.read(&mut [0; 4]).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+        // What it asked for still comes with its next read.
+        let producer = thread::spawn(move || {
+            writer.write_all(b"late").unwrap();
+            writer.finish().unwrap();
+        });
+        reader.set_timeout(None);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "late");
+        producer.join().unwrap();
     });
 }

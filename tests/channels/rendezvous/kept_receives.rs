@@ -348,10 +348,12 @@ fn a_waiting_thread_is_kept_by_each_kept_receive_once_at_the_most() {
             progress.step();
             start.elapsed()
         };
-        let measure = |kept| (0..3).map(|_| run(kept)).min().unwrap();
-        let (alone, beside) = (measure(0), measure(N));
-        let most = (50 * alone).max(Duration::from_micros(600) * N as u32);
-        assert!(beside <= most, "{beside:?}, without kept receives {alone:?}");
+        // A machine with other work may slow any run down, but not each of ten.
+        let is_bounded = (0..10).any(|_| {
+            let (alone, beside) = (run(0), run(N));
+            beside <= (50 * alone).max(Duration::from_micros(600) * N as u32)
+        });
+        assert!(is_bounded, "each kept receive keeps it waiting, again and again");
     });
 }
 
