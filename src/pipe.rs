@@ -36,6 +36,7 @@ use std::time::{Duration, Instant};
 pub use reader::{Finished, PipeReader};
 pub use writer::PipeWriter;
 
+use crate::point;
 use crate::slot::slot;
 
 /// The most bytes that one read asks for: what a kernel's pipe holds, too.
