@@ -176,6 +176,7 @@ impl<M, const ME: u32> Half<M, ME> {
     const THEIR_WAIT: u32 = WAIT << shift(Self::PEER);
     const THEIR_WAKER_UPDATED: u32 = WAKER_UPDATED << shift(Self::PEER);
     const THEIR_END: u32 = END << shift(Self::PEER);
+    const MY_END: u32 = END << shift(ME);
 
     const HELD_BY_ME: u32 = HELD | by(ME);
     const REVOCABLE_BY_ME: u32 = REVOCABLE | by(ME);
@@ -268,10 +269,14 @@ impl<M, const ME: u32> Half<M, ME> {
         }
     }
 
-    /// How the peer left, if it had when this party last looked.
+    /// How the peer left, if it had when this party last looked; or how this party did, which goes on only by reference: after the close of a
+    /// sink. Either way nothing comes any more.
     #[inline(always)]
     pub(crate) fn peer_end(&self) -> Option<Why> {
-        end_of(self.seen, Self::PEER)
+        if self.seen & (Self::THEIR_END | Self::MY_END) == 0 {
+            return None;
+        }
+        end_of(self.seen, ME).or_else(|| end_of(self.seen, Self::PEER))
     }
 
     /// How the peer left, if it has by now.

@@ -1,6 +1,7 @@
 //! The sending ends as sinks, and `send_stream`.
 
 mod cases;
+mod mixed;
 mod senders;
 mod streams;
 
