@@ -36,6 +36,12 @@ impl<S: Step> Op<S> {
         self.origin = origin;
     }
 
+    /// Nobody waits for it any more, although it was polled.
+    #[cfg(feature = "sink")]
+    pub(crate) fn leave_seat(&mut self) {
+        point::leave_seat(&mut self.step);
+    }
+
     pub(crate) const fn origin(&self) -> Origin {
         self.origin
     }
@@ -187,6 +193,7 @@ impl<S: ReclaimStep> Op<S> {
         point::withdraw(self.origin, || self.step.waiter().channel());
         let value = self.step.reclaim();
         self.is_done = true;
+        point::leave_seat(&mut self.step);
         value
     }
 }

@@ -2,6 +2,7 @@
 
 mod cases;
 mod mixed;
+mod panics;
 mod senders;
 mod streams;
 
