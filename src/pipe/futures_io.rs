@@ -63,7 +63,7 @@ impl AsyncRead for PipeReader {
         if into.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        ready!(self.poll(into.len(), context))?;
+        ready!(self.poll(into.len(), context, &"PipeReader::read"))?;
         Poll::Ready(Ok(self.copy_unread(into)))
     }
 }
@@ -73,7 +73,7 @@ impl AsyncBufRead for PipeReader {
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn poll_fill_buf(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
-        ready!(this.poll(MOST, context))?;
+        ready!(this.poll(MOST, context, &"PipeReader::fill_buf"))?;
         Poll::Ready(Ok(this.unread()))
     }
 
