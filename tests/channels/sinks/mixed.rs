@@ -274,3 +274,24 @@ fn send_stream_after_a_dropped_write_and_a_reader_that_asks_anew() {
     pend(&mut writer.send_stream(futures_util::stream::iter([8])));
     assert_eq!(done(reader.recv()), Ok(7));
 }
+
+#[test]
+fn what_is_started_for_a_reader_that_asks_anew_is_there_at_once() {
+    let _watchdog = Watchdog::new();
+    let (mut writer, mut reader) = handover::stream::<u8>();
+    pend(&mut reader.read(5));
+    for n in [1, 2] {
+        assert!(is_done(poll_ready(&mut writer)));
+        start(&mut writer, n).unwrap();
+    }
+    assert!(is_done(poll_ready(&mut writer)));
+    let (bell, waker) = Bell::new();
+    pend_with(&mut reader.recv(), &waker);
+    let mut recv = reader.recv();
+    pend_with(&mut recv, &waker);
+    start(&mut writer, 3).unwrap();
+    assert_eq!(bell.rings(), 1);
+    assert_eq!(ready(&mut recv), Ok(1));
+    drop(recv);
+    assert_eq!(done(reader.read(2)), Ok(vec![2, 3]));
+}

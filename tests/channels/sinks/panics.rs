@@ -159,3 +159,96 @@ fn another_senders_waker_panics_when_the_permit_is_given_up() {
         }
     }
 }
+
+/// Gives 1, panics once, and then gives 2.
+fn panics_once() -> impl futures_core::Stream<Item = u8> + Unpin {
+    let mut polls = 0;
+    futures_util::stream::poll_fn(move |_| {
+        polls += 1;
+        match polls {
+            1 => Poll::Ready(Some(1)),
+            2 => std::panic::resume_unwind(Box::new("on purpose")),
+            3 => Poll::Ready(Some(2)),
+            _ => Poll::Ready(None),
+        }
+    })
+}
+
+#[test]
+fn a_stream_that_panics_goes_on_and_loses_nothing() {
+    let _watchdog = Watchdog::new();
+    let (mut server, mut client) = handover::simplex();
+    let mut send = server.send_stream(panics_once());
+    pend(&mut client.recv());
+    pend(&mut send);
+    assert_eq!(done(client.recv()), Ok(1));
+    pend(&mut client.recv());
+    assert!(panics(|| poll_once(&mut send)));
+    pend(&mut send);
+    assert_eq!(done(client.recv()), Ok(2));
+
+    let (mut writer, mut reader) = handover::stream();
+    let mut send = writer.send_stream(panics_once());
+    pend(&mut reader.read(2));
+    assert!(panics(|| poll_once(&mut send)));
+    pend(&mut send);
+    assert_eq!(done(reader.read(2)), Ok(vec![1, 2]));
+
+    let (tx, rx) = rendezvous();
+    let mut send = tx.send_stream(panics_once());
+    let mut recv = rx.recv();
+    pend(&mut recv);
+    pend(&mut send);
+    assert_eq!(ready(&mut recv), Ok(1));
+    let mut recv = rx.recv();
+    pend(&mut recv);
+    assert!(panics(|| poll_once(&mut send)));
+    pend(&mut recv);
+    pend(&mut send);
+    assert_eq!(ready(&mut recv), Ok(2));
+}
+
+#[test]
+fn a_destructor_panics_in_a_sink_that_is_dropped() {
+    let _watchdog = Watchdog::new();
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            if !std::thread::panicking() {
+                quiet_panic();
+            }
+        }
+    }
+    let (tx, rx) = rendezvous();
+    let mut recv = rx.recv();
+    pend(&mut recv);
+    let mut sink = tx.into_sink();
+    assert!(is_done(poll_ready(&mut sink)));
+    start(&mut sink, Bomb).unwrap();
+    drop(sink);
+    drop(recv);
+    // The value is dropped with the channel, by the last receiver.
+    assert!(panics(|| drop(rx)));
+}
+
+#[test]
+fn an_item_is_taken_while_its_dropped_sink_is_about_to_wait() {
+    let _watchdog = Watchdog::new();
+    let (tx, rx) = rendezvous();
+    let mut recv = rx.recv();
+    pend(&mut recv);
+    let mut sink = tx.into_sink();
+    assert!(is_done(poll_ready(&mut sink)));
+    start(&mut sink, 1).unwrap();
+    let hook = Hook::new();
+    assert!(flush_with(&mut sink, &hook.waker()).is_pending());
+    drop(recv);
+    let other = rx.clone();
+    let taken = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let result = std::sync::Arc::clone(&taken);
+    // The sink's waker takes the place of this one, and is then woken within the poll that put it there.
+    hook.set(Moment::Drop, move || *result.lock().unwrap() = other.recv().now().ok());
+    drop(sink);
+    assert_eq!(*taken.lock().unwrap(), Some(1));
+    assert_eq!(rx.recv().wait().unwrap_err().why(), Why::Dropped);
+}
