@@ -404,13 +404,18 @@ impl<M, const ME: u32> Half<M, ME> {
         Some(message)
     }
 
-    /// Asks the peer, which has the turn, to put what it has, however little.
+    /// Asks the peer, which has the turn, to put what it has, however little. It is woken if it waits, which with the turn it does only for an
+    /// item that is still to be made.
     pub(crate) fn request_flush(&mut self) {
-        _ = self.update(|word| {
+        let old = self.update(|word| {
             let whose = word & WHOSE;
             let is_theirs = whose == HELD | by(Self::PEER) || whose == Self::COMMITTED_BY_ME;
-            (is_theirs && word & FLUSH_REQUESTED == 0).then_some(word | FLUSH_REQUESTED)
+            let kept = word & !(Self::THEIR_WAIT | Self::THEIR_WAKER_UPDATED);
+            (is_theirs && word & FLUSH_REQUESTED == 0).then_some(kept | FLUSH_REQUESTED)
         });
+        if let Some(old) = old {
+            self.wake(old);
+        }
     }
 
     /// Whether the peer had requested a flush when this party last looked.

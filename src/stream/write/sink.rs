@@ -241,7 +241,11 @@ impl<T> Forward<T> for Writer<T> {
     }
 
     fn poll_left(&mut self, context: &mut Context<'_>) -> Poll<Why> {
-        self.half.poll_left(context.waker())
+        let left = self.half.poll_left(context.waker());
+        if left.is_pending() && self.half.is_flush_requested() {
+            context.waker().wake_by_ref(); // The request came after the look at that.
+        }
+        left
     }
 
     fn unregister(&mut self) {
