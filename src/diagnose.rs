@@ -182,6 +182,7 @@ impl Drop for Listing {
 struct Made {
     number: u64,
     at: &'static Location<'static>,
+    when: Instant,
 }
 
 #[derive(Default)]
@@ -197,7 +198,10 @@ pub(crate) fn made(channel: ChannelId, at: &'static Location<'static>) {
     let mut channels = CHANNELS.lock();
     channels.made += 1;
     let number = channels.made;
-    channels.living.get_or_insert_default().insert(channel, Made { number, at });
+    channels
+        .living
+        .get_or_insert_default()
+        .insert(channel, Made { number, at, when: Instant::now() });
 }
 
 /// A channel is no more.
@@ -242,7 +246,7 @@ impl Waiting {
         self.what
     }
 
-    /// The number of the channel: channels are numbered in the order in which they are made. 0 for one that was gone when the list was made.
+    /// The number of the channel: channels are numbered in the order in which they are made.
     ///
     /// ```
     /// use handover::{diagnose, select, simplex};
@@ -413,27 +417,21 @@ impl fmt::Display for Table {
 ///
 /// See the head of the [module](self) for an example.
 pub fn waiting() -> Table {
-    let mut rows = Vec::new();
-    let mut channels = Vec::new();
+    let mut found = Vec::new();
     for node in NODES.lock().iter() {
         for entry in &*node.0.lock() {
-            channels.push(entry.channel);
-            rows.push(Waiting {
-                what: entry.origin.name(),
-                at: entry.origin.at(),
-                made: Made { number: 0, at: entry.origin.at() },
-                thread: entry.thread.clone(),
-                since: entry.since,
-                node: Arc::as_ptr(node).addr(),
-            });
+            let (origin, thread) = (entry.origin, entry.thread.clone());
+            found.push((entry.channel, origin, thread, entry.since, Arc::as_ptr(node).addr()));
         }
     }
+    let mut rows = Vec::new();
     {
-        let living = CHANNELS.lock();
-        for (row, channel) in rows.iter_mut().zip(channels) {
-            if let Some(made) = living.living.as_ref().and_then(|living| living.get(&channel)) {
-                row.made = *made;
-            }
+        let channels = CHANNELS.lock();
+        for (channel, origin, thread, since, node) in found {
+            // What began before its channel was made is of an earlier one at that address: an operation that was forgotten. It waits no more.
+            let made = channels.living.as_ref().and_then(|living| living.get(&channel));
+            let Some(&made) = made.filter(|made| made.when <= since) else { continue };
+            rows.push(Waiting { what: origin.name(), at: origin.at(), made, thread, since, node });
         }
     }
     rows.sort_by_key(|row| row.since);

@@ -41,6 +41,12 @@ impl<S: Step> Op<S> {
         (self.name, self.at) = origin.parts();
     }
 
+    /// Nobody waits for it any more, although it was polled.
+    #[cfg(feature = "sink")]
+    pub(crate) fn leave_seat(&mut self) {
+        point::leave_seat(&mut self.step);
+    }
+
     pub(crate) const fn origin(&self) -> Origin {
         Origin::new(self.name, self.at)
     }
@@ -206,6 +212,7 @@ impl<S: ReclaimStep> Op<S> {
         }
         let value = self.step.reclaim();
         self.is_done = true;
+        point::leave_seat(&mut self.step);
         value
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct Name {
 }
 
 #[cfg(any(feature = "model", feature = "diagnose"))]
-static NAMES: [&str; 87] = [
+static NAMES: [&str; 88] = [
     "Client",
     "Client::closed",
     "Client::exchange",
@@ -107,6 +107,7 @@ static NAMES: [&str; 87] = [
     "Writer::flush",
     "Writer::is_closed",
     "Writer::poll_ready",
+    "Writer::poll_flush",
     "Writer::send",
     "Writer::send_stream",
     "Writer::wanted",

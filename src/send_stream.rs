@@ -22,6 +22,9 @@ pub trait Forward<T>: Sink<T, Error = SendError<T>> + Unpin {
 
     /// Waits until the peer leaves. Called when the sink is ready.
     fn poll_left(&mut self, context: &mut Context<'_>) -> Poll<Why>;
+
+    /// Waits no more.
+    fn unregister(&mut self);
 }
 
 /// Sends the items of a stream: see [`Server::send_stream`](crate::Server::send_stream) and [`Writer::send_stream`](crate::Writer::send_stream).
@@ -30,11 +33,24 @@ pub struct SendStream<'a, K, S> {
     sink: &'a mut K,
     stream: Option<S>,
     origin: Origin,
+    /// Told when it is dropped in the middle.
+    unregister: fn(&mut K),
 }
 
 impl<'a, K, S> SendStream<'a, K, S> {
-    pub(crate) const fn new(sink: &'a mut K, stream: S, origin: Origin) -> Self {
-        Self { sink, stream: Some(stream), origin }
+    pub(crate) const fn new<T>(sink: &'a mut K, stream: S, origin: Origin) -> Self
+    where
+        K: Forward<T>,
+    {
+        Self { sink, stream: Some(stream), origin, unregister: K::unregister }
+    }
+}
+
+impl<K, S> Drop for SendStream<'_, K, S> {
+    fn drop(&mut self) {
+        if self.stream.is_some() {
+            (self.unregister)(self.sink);
+        }
     }
 }
 
@@ -99,13 +115,12 @@ pub struct SendStreamEach<'a, T, S> {
     sender: &'a Sender<T>,
     stream: Option<S>,
     state: State<'a, T>,
-    closed: Closed<'a, T>,
     origin: Origin,
 }
 
 enum State<'a, T> {
     Reserving(Reserve<'a, T>),
-    Pulling,
+    Pulling(#[allow(dead_code, reason = "its waker stays registered")] Closed<'a, T>),
     Sending(Send<'a, T>),
 }
 
@@ -118,13 +133,15 @@ impl<T, S: Stream<Item = T> + Unpin> SendStreamEach<'_, T, S> {
                     ready!(Pin::new(send).poll(context))?;
                     self.state = reserving(self.sender, self.origin);
                 }
-                State::Pulling => self.state = reserving(self.sender, self.origin),
+                // The next item may be there, but it is not pulled without a receiver.
+                State::Pulling(_) => self.state = reserving(self.sender, self.origin),
                 State::Reserving(reserve) => {
                     let permit: Permit<'_, T> = match ready!(Pin::new(reserve).poll(context)) {
                         Ok(permit) => permit,
                         Err(error) => return Poll::Ready(Err(SendError::new(error.why(), None))),
                     };
-                    self.state = State::Pulling;
+                    // Set before the stream is polled, which may panic: that reserve is done.
+                    self.state = reserving(self.sender, self.origin);
                     match Pin::new(&mut *stream).poll_next(context) {
                         Poll::Ready(Some(item)) => {
                             let mut send = permit.send(item);
@@ -133,8 +150,12 @@ impl<T, S: Stream<Item = T> + Unpin> SendStreamEach<'_, T, S> {
                         }
                         Poll::Ready(None) => return Poll::Ready(Ok(())),
                         Poll::Pending => {
+                            let mut closed = self.sender.closed();
+                            closed.set_origin(self.origin);
+                            let ended = Pin::new(&mut closed).poll(context);
+                            self.state = State::Pulling(closed);
                             drop(permit);
-                            let ended = match ready!(Pin::new(&mut self.closed).poll(context)) {
+                            let ended = match ready!(ended) {
                                 Ok(why) => why,
                                 Err(error) => error.why(),
                             };
@@ -209,8 +230,7 @@ impl<T> Sender<T> {
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn send_stream<S: Stream<Item = T> + Unpin>(&self, stream: S) -> SendStreamEach<'_, T, S> {
         let origin = Origin::of(const { Name::of("Sender::send_stream") });
-        let (state, mut closed) = (reserving(self, origin), self.closed());
-        closed.set_origin(origin);
-        SendStreamEach { sender: self, stream: Some(stream), state, closed, origin }
+        let state = reserving(self, origin);
+        SendStreamEach { sender: self, stream: Some(stream), state, origin }
     }
 }

@@ -181,6 +181,7 @@ impl<M, const ME: u32> Half<M, ME> {
     const THEIR_WAIT: u32 = WAIT << shift(Self::PEER);
     const THEIR_WAKER_UPDATED: u32 = WAKER_UPDATED << shift(Self::PEER);
     const THEIR_END: u32 = END << shift(Self::PEER);
+    const MY_END: u32 = END << shift(ME);
 
     const HELD_BY_ME: u32 = HELD | by(ME);
     const REVOCABLE_BY_ME: u32 = REVOCABLE | by(ME);
@@ -273,10 +274,14 @@ impl<M, const ME: u32> Half<M, ME> {
         }
     }
 
-    /// How the peer left, if it had when this party last looked.
+    /// How the peer left, if it had when this party last looked; or how this party did, which goes on only by reference: after the close of a
+    /// sink. Either way nothing comes any more.
     #[inline(always)]
     pub(crate) fn peer_end(&self) -> Option<Why> {
-        end_of(self.seen, Self::PEER)
+        if self.seen & (Self::THEIR_END | Self::MY_END) == 0 {
+            return None;
+        }
+        end_of(self.seen, ME).or_else(|| end_of(self.seen, Self::PEER))
     }
 
     /// How the peer left, if it has by now.
@@ -404,13 +409,18 @@ impl<M, const ME: u32> Half<M, ME> {
         Some(message)
     }
 
-    /// Asks the peer, which has the turn, to put what it has, however little.
+    /// Asks the peer, which has the turn, to put what it has, however little. It is woken if it waits, which with the turn it does only for an
+    /// item that is still to be made.
     pub(crate) fn request_flush(&mut self) {
-        _ = self.update(|word| {
+        let old = self.update(|word| {
             let whose = word & WHOSE;
             let is_theirs = whose == HELD | by(Self::PEER) || whose == Self::COMMITTED_BY_ME;
-            (is_theirs && word & FLUSH_REQUESTED == 0).then_some(word | FLUSH_REQUESTED)
+            let kept = word & !(Self::THEIR_WAIT | Self::THEIR_WAKER_UPDATED);
+            (is_theirs && word & FLUSH_REQUESTED == 0).then_some(kept | FLUSH_REQUESTED)
         });
+        if let Some(old) = old {
+            self.wake(old);
+        }
     }
 
     /// Whether the peer had requested a flush when this party last looked.

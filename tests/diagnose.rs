@@ -458,3 +458,323 @@ fn the_table_has_a_line_for_each_in_columns() {
         tx.send(1).wait().unwrap();
     });
 }
+
+#[test]
+fn a_forgotten_operation_is_not_told_of_a_channel_that_is_gone() {
+    let _alone = alone();
+    let (tx, rx) = rendezvous::<u8>();
+    let mut recv = rx.recv();
+    pend(&mut recv);
+    std::mem::forget(recv);
+    assert_eq!(names(), ["Receiver::recv"], "its waker is registered");
+    drop((tx, rx));
+    assert_nothing_waits();
+    // Another channel, perhaps at the same address.
+    let channels: Vec<_> = (0..64).map(|_| rendezvous::<u8>()).collect();
+    assert_nothing_waits();
+    drop(channels);
+}
+
+#[test]
+fn a_sequence_that_is_dropped_is_listed_no_more() {
+    let _alone = alone();
+    let (_tx, rx) = rendezvous::<u8>();
+    let (_server, mut client) = simplex::<u8>();
+    let (_writer, mut reader) = stream::<u8>();
+    {
+        let mut values = rx.stream();
+        assert!(poll_next(&mut values).is_pending());
+        let mut items = client.stream();
+        assert!(poll_next(&mut items).is_pending());
+        let mut read = reader.stream();
+        assert!(poll_next(&mut read).is_pending());
+        assert_eq!(names(), ["Client::stream", "Reader::stream", "Receiver::stream"]);
+    }
+    assert_nothing_waits();
+    let mut ahead = reader.ahead(3).into_stream();
+    assert!(poll_next(&mut ahead).is_pending());
+    assert_eq!(names(), ["Reader::ahead"]);
+    drop(ahead);
+    assert_nothing_waits();
+    assert!(poll_next(&mut client.stream().checked()).is_pending());
+    assert_nothing_waits();
+}
+
+#[test]
+fn an_operation_that_a_select_withdrew_is_listed_no_more() {
+    let _alone = alone();
+    let (tx, rx) = rendezvous::<u8>();
+    let (_server, mut client) = simplex::<u8>();
+    let (quiet, _rx) = rendezvous::<u8>();
+    let mut recv = client.recv();
+    let mut send = quiet.send(1);
+    let mut receive = rx.recv();
+    let mut closed = quiet.closed();
+    pend(&mut recv);
+    pend(&mut send);
+    pend(&mut receive);
+    pend(&mut closed);
+    assert_eq!(waiting().len(), 4);
+    let mut offer = tx.send(1);
+    pend(&mut offer);
+    let choice = select((&mut recv, &mut send, &mut receive, &mut closed));
+    assert!(matches!(pollster::block_on(choice), handover::Sel4::C(Ok(1))));
+    assert_eq!(names(), ["Sender::send"], "the offer has not been polled again: {}", waiting());
+    drop(offer);
+    assert_nothing_waits();
+    drop((recv, send, receive, closed));
+}
+
+#[test]
+fn an_arm_that_waited_before_is_listed_once() {
+    let _alone = alone();
+    let (_tx, rx) = rendezvous::<u8>();
+    let (_server, mut client) = simplex::<u8>();
+    let mut receive = rx.recv();
+    let mut recv = client.recv();
+    pend(&mut receive);
+    pend(&mut recv);
+    let mut choice = select((&mut receive, &mut recv));
+    pend(&mut choice);
+    assert_eq!(names(), ["Client::recv", "Receiver::recv"]);
+    drop(choice);
+    assert_nothing_waits();
+}
+
+#[test]
+fn an_operation_that_is_done_by_reference_is_listed_no_more() {
+    let _alone = alone();
+    let (tx, _rx) = rendezvous::<u8>();
+    let mut send = Box::pin(tx.send(1).until(std::future::pending::<()>()));
+    pend(&mut send);
+    assert_eq!(names(), ["Sender::send"]);
+    assert_eq!(send.as_mut().reclaim(), Some(1));
+    assert_nothing_waits();
+    drop(send);
+
+    let (mut server, mut client) = simplex::<u8>();
+    let mut recv = client.recv();
+    pend(&mut recv);
+    pend(&mut server.send(1));
+    assert!(server.send(1).now().is_err());
+    let mut send = server.send(1);
+    pend(&mut send);
+    assert!(poll(&mut recv).is_ready());
+    drop(send);
+    assert_nothing_waits();
+}
+
+#[test]
+fn an_operation_whose_poll_panics_is_listed_no_more_when_it_is_dropped() {
+    let _alone = alone();
+    let (mut writer, mut reader) = stream::<u8>();
+    let mut items = 0;
+    let mut write = writer.write_local(std::iter::from_fn(|| {
+        items += 1;
+        if items == 2 {
+            std::panic::resume_unwind(Box::new("on purpose"));
+        }
+        Some(items)
+    }));
+    pend(&mut write);
+    assert_eq!(names(), ["Writer::write_local"]);
+    pend(&mut reader.read(3));
+    assert!(catch_unwind(AssertUnwindSafe(|| poll(&mut write))).is_err());
+    drop(write);
+    assert_nothing_waits();
+    drop(reader);
+}
+
+#[test]
+fn producers_channels_are_told_by_the_lines_that_made_them() {
+    let _alone = alone();
+    let line = line!() + 1;
+    let producer = handover::produce(|server| {
+        let mut n = 0;
+        while server.send(n).wait().is_ok() {
+            n += 1;
+        }
+    });
+    until_waiting(1);
+    let table = waiting();
+    assert_eq!(table[0].what(), "Server::send");
+    assert_eq!((table[0].made_at().file(), table[0].made_at().line()), (file!(), line));
+    drop(producer);
+    let start = Instant::now();
+    while !waiting().is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(60));
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_for_loop_goes_by_its_own_line() {
+    let _alone = alone();
+    let (tx, rx) = rendezvous::<u8>();
+    let (server, client) = simplex::<u8>();
+    let first = line!() + 3;
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in &rx {}
+            for _ in client {}
+        });
+        // Told only after the threads have ended, so that a failure does not hang.
+        until_waiting(1);
+        let one = waiting();
+        tx.close();
+        let start = Instant::now();
+        while !waiting().iter().any(|row| row.what().starts_with("Client"))
+            && start.elapsed() < Duration::from_secs(30)
+        {
+            thread::yield_now();
+        }
+        let other = waiting();
+        drop(server);
+        assert_eq!((one[0].what(), one[0].at().line()), ("Receiver::iter", first));
+        assert_eq!((other[0].what(), other[0].at().line()), ("Client::into_iter", first + 1));
+    });
+    assert_nothing_waits();
+}
+
+#[cfg(feature = "futures-io")]
+#[test]
+fn a_pipe_polled_for_its_buffer_goes_by_that() {
+    use futures_util::AsyncBufReadExt;
+    let _alone = alone();
+    let (_writer, mut reader) = handover::pipe();
+    pend(&mut reader.fill_buf());
+    assert_eq!(names(), ["PipeReader::fill_buf"]);
+    drop(reader);
+    assert_nothing_waits();
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn a_pipe_polled_by_tokio_goes_by_what_it_is_polled_for() {
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt};
+    let _alone = alone();
+    let (_writer, mut reader) = handover::pipe();
+    pend(&mut Box::pin(reader.fill_buf()));
+    assert_eq!(names(), ["PipeReader::fill_buf"]);
+    let mut into = [0; 3];
+    pend(&mut Box::pin(reader.read(&mut into)));
+    assert_eq!(names(), ["PipeReader::read"]);
+}
+
+#[cfg(feature = "sink")]
+#[test]
+fn a_flush_is_listed_and_a_send_stream_that_is_dropped_is_not() {
+    use futures_util::SinkExt;
+    let _alone = alone();
+    let (mut server, mut client) = simplex::<u8>();
+    assert!(client.recv().now().is_err());
+    pend(&mut SinkExt::send(&mut server, 1));
+    assert_eq!(names(), ["Server::poll_flush"]);
+    drop((server, client));
+    assert_nothing_waits();
+    let (mut writer, mut reader) = stream::<u8>();
+    assert!(reader.read(3).now().is_err());
+    pend(&mut SinkExt::send(&mut writer, 1));
+    assert_eq!(names(), ["Writer::poll_flush"]);
+    assert_eq!(reader.read(3).wait(), Ok(vec![1]));
+    assert!(poll(&mut SinkExt::<u8>::flush(&mut writer)).is_ready());
+    assert_nothing_waits();
+
+    let (mut server, _client) = simplex::<u8>();
+    let mut send = server.send_stream(futures_util::stream::iter([1]));
+    pend(&mut send);
+    assert_eq!(names(), ["Server::send_stream"]);
+    drop(send);
+    assert_nothing_waits();
+    let mut send = writer.send_stream(futures_util::stream::iter([1]));
+    pend(&mut send);
+    assert_eq!(names(), ["Writer::send_stream"]);
+    drop(send);
+    assert_nothing_waits();
+}
+
+#[cfg(feature = "sink")]
+#[test]
+fn a_senders_send_stream_is_listed_once_and_not_when_it_is_done() {
+    let _alone = alone();
+    let (tx, rx) = rendezvous::<u8>();
+    let mut polls = 0;
+    let mut send = tx.send_stream(futures_util::stream::poll_fn(|_| {
+        polls += 1;
+        match polls {
+            1 => Poll::Pending,
+            2 => Poll::Ready(Some(7)),
+            _ => Poll::Ready(None),
+        }
+    }));
+    let mut recv = rx.recv();
+    pend(&mut recv);
+    pend(&mut send);
+    pend(&mut send);
+    assert_eq!(names(), ["Receiver::recv", "Sender::send_stream"]);
+    assert_eq!(poll(&mut recv), Poll::Ready(Ok(7)));
+    let mut recv = rx.recv();
+    pend(&mut recv);
+    assert!(poll(&mut send).is_ready());
+    assert_eq!(names(), ["Receiver::recv"], "{}", waiting());
+}
+
+#[cfg(feature = "sink")]
+#[test]
+fn a_sink_in_which_nobody_waits_is_not_listed() {
+    use futures_util::SinkExt;
+    let _alone = alone();
+    let (tx, rx) = rendezvous::<u8>();
+    let mut recv = rx.recv();
+    pend(&mut recv);
+    let mut sink = tx.into_sink();
+    assert!(poll(&mut sink.feed(1)).is_ready());
+    assert_eq!(names(), ["Receiver::recv"], "the item is on its way, and nobody waits for it yet");
+    pend(&mut SinkExt::<u8>::flush(&mut sink));
+    assert_eq!(names(), ["Receiver::recv", "Sender::into_sink"]);
+    let tx = sink.into_inner().unwrap();
+    assert_eq!(names(), ["Receiver::recv"]);
+    assert_eq!(poll(&mut recv), Poll::Ready(Ok(1)));
+    drop((recv, tx));
+    assert_nothing_waits();
+}
+
+#[test]
+fn tables_are_taken_and_watches_come_and_go_while_operations_do() {
+    let _alone = alone();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            let stop = &stop;
+            scope.spawn(move || {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    for row in waiting() {
+                        assert!(!row.what().is_empty());
+                    }
+                }
+            });
+        }
+        let watches = [(); 2].map(|()| handover::diagnose::watch(Duration::from_secs(3_600)));
+        for _ in 0..200 {
+            drop(handover::diagnose::watch(Duration::from_secs(3_600)));
+            let (tx, rx) = rendezvous::<u8>();
+            let receiving = scope.spawn(move || rx.recv().wait());
+            tx.send(1).wait().unwrap();
+            receiving.join().unwrap().unwrap();
+            let (server, mut client) = simplex::<u8>();
+            let mut recv = client.recv();
+            pend(&mut recv);
+            // An operation that waits goes to another thread, and ends there.
+            thread::scope(|scope| {
+                scope.spawn(move || {
+                    pend(&mut recv);
+                    drop(recv);
+                });
+            });
+            drop(server);
+        }
+        drop(watches);
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_nothing_waits();
+}

@@ -5,9 +5,9 @@
 //! | `poll_ready` | ready                                    | waits for the next demand        | waits for a demand    | the end                      |
 //! | `start_send` | puts the item for good; its take will be told | out of turn                 | out of turn           | the end, with the item       |
 //! | `poll_flush` | done                                     | waits until it is taken          | done                  | the end, with the item if it lies there |
-//! | `poll_close` | `finish`                                 | `finish`; the item stays for the client | `finish`       | `finish`                     |
+//! | `poll_close` | `finish`                                 | `finish`; the item stays for the client | `finish`       | the end, with the item if it lies there |
 //!
-//! After `poll_close` each call tells `Closed`; `poll_close` itself, and `poll_flush` of nothing, are `Ok`.
+//! After `poll_close` each call tells `Closed`, an operation of the server too; `poll_close` itself, and `poll_flush` of nothing, are `Ok`.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -71,8 +71,14 @@ impl<T> Sink<T> for Server<T> {
     }
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), SendError<T>>> {
-        self.get_mut().half.leave(Why::Closed);
-        Poll::Ready(Ok(()))
+        let half = &mut self.get_mut().half;
+        let end = half.leave(Why::Closed);
+        // Nobody takes any more what lies there when the client has left.
+        let unsent = end.and_then(|_| half.withdraw()).and_then(Message::answer);
+        Poll::Ready(match (end, unsent) {
+            (Some(why), Some(item)) => Err(SendError::new(why, Some(item))),
+            _ => Ok(()),
+        })
     }
 }
 
@@ -131,5 +137,9 @@ impl<T> Forward<T> for Server<T> {
 
     fn poll_left(&mut self, context: &mut Context<'_>) -> Poll<Why> {
         self.half.poll_left(context.waker())
+    }
+
+    fn unregister(&mut self) {
+        self.half.unregister();
     }
 }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite};
 
 use super::{MOST, PipeReader, PipeWriter};
+use crate::point::Name;
 
 /// With the feature `futures-io`. Closing is [`finish`](PipeWriter::finish).
 ///
@@ -63,7 +64,7 @@ impl AsyncRead for PipeReader {
         if into.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        ready!(self.poll(into.len(), context))?;
+        ready!(self.poll(into.len(), context, const { Name::of("PipeReader::read") }))?;
         Poll::Ready(Ok(self.copy_unread(into)))
     }
 }
@@ -73,7 +74,7 @@ impl AsyncBufRead for PipeReader {
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn poll_fill_buf(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
-        ready!(this.poll(MOST, context))?;
+        ready!(this.poll(MOST, context, const { Name::of("PipeReader::fill_buf") }))?;
         Poll::Ready(Ok(this.unread()))
     }
 

@@ -154,15 +154,16 @@ impl PipeReader {
     /// The same for a task. If it is pending, the waker stays registered.
     #[cfg(any(feature = "futures-io", feature = "tokio"))]
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
-    pub(super) fn poll(&mut self, asked: usize, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll(
+        &mut self,
+        asked: usize,
+        context: &mut Context<'_>,
+        name: Name,
+    ) -> Poll<io::Result<()>> {
         if !self.unread().is_empty() {
             return Poll::Ready(Ok(()));
         }
-        drive::poll(
-            &mut ReadStep { reader: self, asked },
-            context,
-            Origin::of(const { Name::of("PipeReader::read") }),
-        )
+        drive::poll(&mut ReadStep { reader: self, asked }, context, Origin::of(name))
     }
 
     /// One attempt to have unread bytes. `Ok` without any is the end, after a `finish`.

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{MOST, PipeReader, PipeWriter};
+use crate::point::Name;
 
 /// With the feature `tokio`. A shutdown is [`finish`](PipeWriter::finish).
 ///
@@ -67,7 +68,7 @@ impl AsyncRead for PipeReader {
         if into.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        ready!(self.poll(into.remaining(), context))?;
+        ready!(self.poll(into.remaining(), context, const { Name::of("PipeReader::read") }))?;
         let unread = self.unread();
         let n = unread.len().min(into.remaining());
         into.put_slice(&unread[..n]);
@@ -81,7 +82,7 @@ impl AsyncBufRead for PipeReader {
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn poll_fill_buf(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
-        ready!(this.poll(MOST, context))?;
+        ready!(this.poll(MOST, context, const { Name::of("PipeReader::fill_buf") }))?;
         Poll::Ready(Ok(this.unread()))
     }
 

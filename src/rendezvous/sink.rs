@@ -13,6 +13,9 @@
 //!
 //! An offer that is left behind by a drop must keep its channel open, since after the end nothing is handed over. So the routine goes on without the sink: it
 //! becomes its offer's waker, and when that is woken (the value was taken, or the channel has ended) it leaves, as `Dropped` or `Panicked`.
+//!
+//! A waker or destructor that panics within the routine does not end it: the sink's call raises that panic again when the routine is pending. A call that gets the
+//! sender out of it, and a routine without its sink, swallow it.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -27,6 +30,7 @@ use parking_lot::Mutex;
 
 use super::{Permit, Sender};
 use crate::error::{SendError, Why};
+use crate::panics::FirstPanic;
 use crate::point::{Name, Origin};
 
 /// A [`Sender`] as a [`futures_sink::Sink`]: see [`Sender::into_sink`].
@@ -49,6 +53,8 @@ struct Desk<T> {
     /// How the channel has ended, and the item that was not taken.
     end: Option<Why>,
     unsent: Option<T>,
+    /// A panic of user code within the routine. The routine goes on, and the sink's call raises it again.
+    panic: FirstPanic,
 }
 
 impl<T> Desk<T> {
@@ -105,8 +111,14 @@ impl<T: Send + 'static> Sender<T> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn into_sink(self) -> SenderSink<T> {
-        let desk =
-            Desk { phase: Phase::Idle, order: Order::GoOn, item: None, end: None, unsent: None };
+        let desk = Desk {
+            phase: Phase::Idle,
+            order: Order::GoOn,
+            item: None,
+            end: None,
+            unsent: None,
+            panic: FirstPanic::default(),
+        };
         let desk = Arc::new(Mutex::new(desk));
         let routine = Box::pin(run(
             self,
@@ -137,11 +149,11 @@ async fn work<T>(sender: &Sender<T>, desk: &Mutex<Desk<T>>, origin: Origin) -> O
             if desk.lock().order != Order::GoOn {
                 return Poll::Ready(None);
             }
-            Pin::new(&mut reserve).poll(context).map(Some)
+            guard(desk, || Pin::new(&mut reserve).poll(context).map(Some)).unwrap_or(Poll::Pending)
         });
         let permit: Permit<'_, T> = match reserved.await {
             None => {
-                drop(reserve);
+                guard(desk, || drop(reserve));
                 return None;
             }
             Some(Ok(permit)) => permit,
@@ -153,35 +165,50 @@ async fn work<T>(sender: &Sender<T>, desk: &Mutex<Desk<T>>, origin: Origin) -> O
         };
         desk.lock().phase = Phase::Ready;
         if !until(desk, |desk| desk.item.is_some()).await {
-            drop(permit);
+            guard(desk, || drop(permit));
             return None;
         }
         let Some(item) = desk.lock().item.take() else { continue };
         let mut send = permit.send(item);
         send.set_origin(origin);
+        let mut is_starting = true;
         let sent = poll_fn(|context| {
             if matches!(desk.lock().order, Order::Reclaim | Order::Stop) {
                 return Poll::Ready(None);
             }
-            Pin::new(&mut send).poll(context).map(Some)
+            let sent = guard(desk, || Pin::new(&mut send).poll(context).map(Some));
+            if mem::take(&mut is_starting) {
+                send.leave_seat(); // Nobody waits for it yet.
+            }
+            sent.unwrap_or(Poll::Pending)
         });
         let sent = sent.await;
         let order = desk.lock().order;
         let unsent = match sent {
             Some(Ok(())) => None,
             Some(Err(error)) => Some((Some(error.why()), error.into_unsent())),
-            None if order == Order::Reclaim => Some((None, send.reclaim())),
+            None if order == Order::Reclaim => {
+                Some((None, guard(desk, || send.reclaim()).flatten()))
+            }
             None => {
                 send.detach();
                 return None;
             }
         };
         let untold = desk.lock().settle(unsent);
-        drop(untold); // Its destructor is user code, and so runs without the lock.
+        guard(desk, || drop(untold)); // Its destructor is user code, and so runs without the lock.
         if let Order::Leave(why) = order {
             return Some(why);
         }
     }
+}
+
+/// Runs what calls user code: wakers, destructors. `None`: it panicked, which the desk keeps. A panic through the routine would end that, and what it holds.
+fn guard<T, R>(desk: &Mutex<Desk<T>>, f: impl FnOnce() -> R) -> Option<R> {
+    let mut panic = mem::take(&mut desk.lock().panic);
+    let result = panic.run(f);
+    desk.lock().panic = panic;
+    result
 }
 
 /// Waits for the sink's next call. `false`: it is told to stop.
@@ -200,11 +227,14 @@ async fn until<T>(desk: &Mutex<Desk<T>>, is_due: impl Fn(&Desk<T>) -> bool) -> b
 impl<T: Send + 'static> SenderSink<T> {
     /// Lets the routine go on as far as it can.
     fn drive(&mut self, waker: &Waker) -> Poll<Sender<T>> {
-        // Taken out for the poll: if a waker panics in it, the sender is dropped by that.
-        let Some(mut routine) = self.routine.take() else { return Poll::Pending };
+        let Some(routine) = &mut self.routine else { return Poll::Pending };
         let polled = routine.as_mut().poll(&mut Context::from_waker(waker));
-        if polled.is_pending() {
-            self.routine = Some(routine);
+        let panic = mem::take(&mut self.desk.lock().panic);
+        if polled.is_ready() {
+            self.routine = None;
+            panic.swallow(); // It would destroy the sender.
+        } else {
+            panic.resume();
         }
         polled
     }

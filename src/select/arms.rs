@@ -4,7 +4,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use crate::operation::Op;
-use crate::point::{ChannelId, Ending, Origin, Outcome};
+use crate::point::{ChannelId, Ending, Origin, Outcome, leave_seat};
 use crate::step::{Attempt, SelectStep, Waiter};
 
 /// An arm of a [`select`](crate::select()): each operation of [`op`](crate::op), `&mut` of one, or again a tuple, an array or a [`Vec`] of arms.
@@ -142,6 +142,7 @@ macro_rules! arm_op {
         }
 
         fn each_target(&mut self, f: &mut dyn FnMut(Origin, ChannelId)) {
+            leave_seat(&mut self.step); // It may have waited by itself before.
             self.step.each_target(self.origin(), f);
         }
     };
@@ -162,6 +163,7 @@ impl<S: SelectStep> ArmOp for &mut Op<S> {
     /// Its owner keeps it, and may begin it again.
     fn cancel(&mut self) {
         if !self.is_done() {
+            leave_seat(&mut self.step);
             self.step.release();
         }
     }
@@ -176,6 +178,7 @@ fn attempt_op<S: SelectStep>(op: &mut Op<S>, attempt: Attempt<'_>) -> Poll<S::Ou
     let polled = op.step.step(attempt);
     if polled.is_ready() {
         op.set_done();
+        leave_seat(&mut op.step);
     }
     polled
 }

@@ -332,6 +332,10 @@ impl<T> Writer<T> {
         }
         let end = panic.run(|| self.half.leave(why));
         panic.resume();
+        if end.flatten().is_some() && message.is_none() {
+            // A batch that a sink has put, and that the reader did not take.
+            message = self.half.withdraw();
+        }
         match (end.flatten(), message) {
             (Some(why), Some(Message::Answer(Answer::Batch(batch)))) => Some((why, batch)),
             _ => None,

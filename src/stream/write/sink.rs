@@ -1,13 +1,14 @@
 //! A writer as a sink: an item goes into the batch that a request has begun.
 //!
-//! | call         | a request is in hand                        | its batch is in the slot               | no request       | the reader has left     |
+//! | call         | a request is in hand, and misses items      | its batch is in the slot               | no request       | the reader has left     |
 //! |--------------|---------------------------------------------|----------------------------------------|------------------|-------------------------|
 //! | `poll_ready` | ready                                       | waits for the next request             | waits for one    | the end                 |
 //! | `start_send` | into the batch; a full one is put for good   | out of turn                            | out of turn      | the end, with the item  |
 //! | `poll_flush` | puts what is in the batch, and waits         | waits until it is taken                | done             | the end; the items stay for `finish` |
 //! | `poll_close` | `finish`                                    | `finish`; the batch stays for the reader | `finish`       | the end, if items lie in hand; they stay for `finish` |
 //!
-//! After `poll_close` each call tells `Closed`; `poll_close` itself, and `poll_flush`, are `Ok`.
+//! A request in hand whose items are all there (a dropped write has left them), or of which a flush is requested, is answered by `poll_ready`; to `start_send` the former is
+//! out of turn. After `poll_close` each call tells `Closed`, an operation of the writer too; `poll_close` itself, and `poll_flush`, are `Ok`.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -15,14 +16,14 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use futures_sink::Sink;
 
-use super::super::{Answer, Writer};
-use super::{SendOneStep, WantedStep, WriteProgress};
+use super::super::{Answer, Request, StreamMessage, Want, Writer, WriterHalf};
+use super::WantedStep;
 use crate::drive;
-use crate::error::{SendError, Why};
+use crate::error::{RecvError, SendError, Why};
 use crate::point::{Name, Origin};
 use crate::send_stream::{Forward, SendStream};
 use crate::slot::{Message, SlotState};
-use crate::step::{Attempt, PutMode, ReclaimStep, Step};
+use crate::step::{Attempt, PutMode, Step};
 use crate::wait::WaiterKind;
 
 /// With the feature `sink`: see [`sink`](crate::sink).
@@ -39,20 +40,14 @@ impl<T> Sink<T> for Writer<T> {
 
     fn start_send(self: Pin<&mut Self>, item: T) -> Result<(), SendError<T>> {
         let writer = self.get_mut();
-        if writer.half.has_left() {
-            return Err(SendError::new(Why::Closed, Some(item)));
-        }
-        let progress = WriteProgress::new(Some(item).into_iter(), None);
-        let mut step = SendOneStep { writer, progress };
-        // What is put is the reader's to take, and so it is never withdrawn.
-        let attempt = Attempt { put_mode: PutMode::Committed, ..Attempt::by(WaiterKind::Task) };
-        match step.step(attempt) {
-            Poll::Ready(sent) => sent,
-            Poll::Pending if step.progress.answer.is_sent() => Ok(()),
-            Poll::Pending => Err(SendError::new(Why::OutOfTurn, step.reclaim())),
+        match writer.until_asked(Attempt::by(WaiterKind::Task)) {
+            Poll::Ready(Ok(())) if !writer.has_all() => writer.add(item),
+            Poll::Ready(Ok(())) | Poll::Pending => Err(SendError::new(Why::OutOfTurn, Some(item))),
+            Poll::Ready(Err(why)) => Err(SendError::new(why, Some(item))),
         }
     }
 
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     fn poll_flush(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -61,51 +56,125 @@ impl<T> Sink<T> for Writer<T> {
         if writer.half.has_left() {
             return Poll::Ready(Ok(()));
         }
-        if let Some(why) = writer.put_batch() {
-            return Poll::Ready(Err(SendError::new(why, None)));
+        let batch = writer.take_batch();
+        if !batch.is_empty() {
+            if let Err(why) = writer.put_batch(Answer::Flushed(batch)) {
+                return Poll::Ready(Err(SendError::new(why, None)));
+            }
         }
-        let attempt = Attempt { waker: Some(context.waker()), ..Attempt::by(WaiterKind::Task) };
-        if writer.half.load_state() != SlotState::Sent {
-            return Poll::Ready(Ok(()));
-        }
-        let taken = ready!(writer.until_taken(attempt));
-        Poll::Ready(taken.map_err(|why| SendError::new(why, None)))
+        let origin = Origin::of(const { Name::of("Writer::poll_flush") });
+        let taken = ready!(drive::poll(&mut TakenStep { writer }, context, origin));
+        Poll::Ready(taken.map_err(|error| SendError::new(error.why(), None)))
     }
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), SendError<T>>> {
         let writer = self.get_mut();
-        let has_items = writer.request.as_ref().is_some_and(|request| !request.batch.is_empty());
-        if has_items {
-            if let Some(why) = writer.half.peer_end_now() {
+        if let Some(why) = writer.half.peer_end_now().filter(|_| !writer.half.has_left()) {
+            writer.recover();
+            if writer.request.as_ref().is_some_and(|request| !request.batch.is_empty()) {
                 return Poll::Ready(Err(SendError::new(why, None)));
             }
         }
         match writer.leave(Why::Closed) {
-            Some((why, mut items)) => Poll::Ready(Err(SendError::new(why, items.pop()))),
+            Some((why, batch)) => {
+                writer.request = Some(Request { want: Want::Write, batch }); // For `finish`.
+                Poll::Ready(Err(SendError::new(why, None)))
+            }
             None => Poll::Ready(Ok(())),
         }
     }
 }
 
+/// Waits until the batch in the slot was taken, if there is one.
+struct TakenStep<'a, T> {
+    writer: &'a mut Writer<T>,
+}
+
+impl<T> Step for TakenStep<'_, T> {
+    const NAME: &'static str = "Writer::poll_flush";
+    type Output = Result<(), RecvError>;
+    type Waiter = WriterHalf<T>;
+
+    fn step(&mut self, attempt: Attempt<'_>) -> Poll<Self::Output> {
+        if self.writer.half.load_state() != SlotState::Sent {
+            return Poll::Ready(Ok(())); // A request in hand stays.
+        }
+        let taken = ready!(self.writer.until_taken(attempt));
+        Poll::Ready(taken.map_err(|why| {
+            self.writer.recover();
+            RecvError::new(why)
+        }))
+    }
+
+    fn expire(&mut self, why: Why) -> Self::Output {
+        self.withdraw();
+        Err(RecvError::new(why))
+    }
+
+    fn withdraw(&mut self) {
+        self.writer.half.unregister();
+    }
+
+    fn waiter(&mut self) -> &mut Self::Waiter {
+        &mut self.writer.half
+    }
+}
+
 impl<T> Writer<T> {
-    /// Puts the items of the batch in hand for good. `Some`: the reader has left, and they stay in the batch.
-    fn put_batch(&mut self) -> Option<Why> {
+    /// Whether nothing is to be added to the batch in hand. It may have come back whole from a write that was dropped.
+    fn has_all(&self) -> bool {
+        self.request.as_ref().is_some_and(|request| match request.want {
+            Want::One | Want::Write => !request.batch.is_empty(),
+            Want::Exactly(n) | Want::UpTo(n) => request.batch.len() >= n,
+        })
+    }
+
+    /// Adds an item to the batch of the request in hand, and puts it for good if that is all, or if the reader asks for what there is.
+    fn add(&mut self, item: T) -> Result<(), SendError<T>> {
+        let is_flush_requested = self.half.is_flush_requested();
+        let Some(request) = &mut self.request else {
+            return Err(SendError::new(Why::OutOfTurn, Some(item)));
+        };
+        request.batch.push(item);
+        let is_up_to = matches!(request.want, Want::UpTo(_));
+        if !(is_flush_requested || is_up_to || self.has_all()) {
+            return Ok(());
+        }
         let batch = self.take_batch();
-        if batch.is_empty() {
-            return None;
-        }
-        // With items in hand it is this end's turn.
+        self.put_batch(Answer::Batch(batch)).map_err(|why| {
+            let unsent = self.request.as_mut().and_then(|request| request.batch.pop());
+            SendError::new(why, unsent)
+        })
+    }
+
+    /// Puts items of the request in hand for good. If the reader has left, they go back.
+    fn put_batch(&mut self, answer: Answer<T>) -> Result<(), Why> {
+        // With a request in hand and its items, it is this end's turn.
         _ = self.half.load_state();
-        let mut message = Some(Message::Answer(Answer::Flushed(batch)));
+        let mut message = Some(Message::Answer(answer));
         if self.half.put_telling(&mut message, PutMode::Committed, None) {
-            return None;
+            return Ok(());
         }
-        if let (Some(request), Some(Message::Answer(Answer::Flushed(batch)))) =
-            (&mut self.request, message)
-        {
-            request.batch = batch;
+        if let Some(message) = message {
+            self.keep_message(message);
         }
-        Some(self.half.peer_end_now().unwrap_or(Why::Dropped))
+        Err(self.half.peer_end_now().unwrap_or(Why::Dropped))
+    }
+
+    /// Takes back what the reader, which has left, did not take: `finish` gives it back.
+    fn recover(&mut self) {
+        if let Some(message) = self.half.withdraw() {
+            self.keep_message(message);
+        }
+    }
+
+    fn keep_message(&mut self, message: StreamMessage<T>) {
+        let Some(request) = &mut self.request else { return };
+        match message {
+            Message::Answer(Answer::Batch(batch) | Answer::Flushed(batch)) => request.batch = batch,
+            Message::Answer(Answer::One(item)) => request.batch.push(item),
+            Message::Answer(Answer::Write(_)) | Message::Demand(_) => {}
+        }
     }
 
     /// Writes the items of a stream as [`write`](Writer::write) does, as they are asked for: the stream is not polled before that. With the feature `sink`.
@@ -153,12 +222,33 @@ impl<T> Forward<T> for Writer<T> {
         if self.half.has_left() {
             return Poll::Ready(Err(SendError::new(Why::Closed, None)));
         }
-        // Nothing is withdrawn between two polls: the waker stays registered.
-        let wanted = ready!(drive::poll(&mut WantedStep { writer: self }, context, origin));
-        Poll::Ready(wanted.map(|_| ()).map_err(|error| SendError::new(error.why(), None)))
+        loop {
+            // Nothing is withdrawn between two polls: the waker stays registered.
+            let wanted = ready!(drive::poll(&mut WantedStep { writer: self }, context, origin));
+            if let Err(error) = wanted {
+                self.recover();
+                return Poll::Ready(Err(SendError::new(error.why(), None)));
+            }
+            if !self.has_all() && !self.half.is_flush_requested() {
+                return Poll::Ready(Ok(()));
+            }
+            // What a dropped write has left may be all that was asked for; or the reader has given up on that, and asks for what there is.
+            let batch = self.take_batch();
+            if let Err(why) = self.put_batch(Answer::Batch(batch)) {
+                return Poll::Ready(Err(SendError::new(why, None)));
+            }
+        }
     }
 
     fn poll_left(&mut self, context: &mut Context<'_>) -> Poll<Why> {
-        self.half.poll_left(context.waker())
+        let left = self.half.poll_left(context.waker());
+        if left.is_pending() && self.half.is_flush_requested() {
+            context.waker().wake_by_ref(); // The request came after the look at that.
+        }
+        left
+    }
+
+    fn unregister(&mut self) {
+        self.half.unregister();
     }
 }

@@ -58,3 +58,17 @@ fn bytes_beat_an_expired_timeout() {
     reader.consume(3);
     assert_eq!(reader.fill_buf().unwrap_err().kind(), ErrorKind::UnexpectedEof, "the end is there");
 }
+
+#[test]
+fn a_call_that_ran_out_of_time_waits_no_more() {
+    let _watchdog = Watchdog::new();
+    let (mut writer, mut reader) = pipe();
+    reader.set_timeout(Some(Duration::from_millis(1)));
+    writer.set_timeout(Some(Duration::from_millis(1)));
+    writer.write(b"abc").unwrap_err();
+    assert!(!peer_waits(&reader));
+    reader.read(&mut [0; 8]).unwrap_err();
+    assert!(!peer_waits(&writer), "a later write wakes nobody");
+    reader.finished().wait_timeout(Duration::from_millis(1)).unwrap_err();
+    assert!(!peer_waits(&writer));
+}

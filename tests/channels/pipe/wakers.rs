@@ -140,3 +140,43 @@ fn a_task_then_a_thread_waits_at_the_same_end() {
     });
     drop(bell);
 }
+
+#[test]
+fn a_waker_whose_clone_panics_has_written_nothing() {
+    let _watchdog = Watchdog::new();
+    let hook = Hook::new();
+    let (mut writer, mut reader) = pipe();
+    let waker = hook.waker();
+    hook.set_panic(Moment::Clone);
+    assert!(panics(|| poll_write(&mut writer, b"never", &waker)));
+    assert!(poll_fill(&mut reader, Waker::noop()).is_pending());
+    assert_eq!(poll_write(&mut writer, b"abc", &waker), Poll::Ready(3));
+    assert_eq!(poll_fill(&mut reader, Waker::noop()), Poll::Ready(3));
+}
+
+#[test]
+fn wakers_whose_drop_panics_take_no_bytes_and_no_end_away() {
+    let _watchdog = Watchdog::new();
+    // One at a time: two destructors that panic in one drop abort the process, whoever's they are.
+    for (writer_first, whose) in [(false, 0), (false, 1), (true, 0), (true, 1)] {
+        let hooks = [Hook::new(), Hook::new()];
+        let (mut writer, mut reader) = pipe();
+        assert!(poll_write(&mut writer, b"abc", &hooks[0].waker()).is_pending());
+        assert!(poll_fill(&mut reader, &hooks[1].waker()).is_pending());
+        assert_eq!(poll_write(&mut writer, b"abc", &hooks[0].waker()), Poll::Ready(3));
+        hooks[whose].set_panic(Moment::Drop);
+        if writer_first {
+            _ = panics(|| drop(writer));
+            assert_eq!(poll_fill(&mut reader, Waker::noop()), Poll::Ready(3));
+            reader.consume(3);
+            let end = reader.fill_buf().unwrap_err();
+            assert_eq!(end.kind(), std::io::ErrorKind::UnexpectedEof);
+            _ = panics(|| drop(reader));
+        } else {
+            _ = panics(|| drop(reader));
+            let end = writer.write(b"def").unwrap_err();
+            assert_eq!(end.kind(), std::io::ErrorKind::BrokenPipe);
+            _ = panics(|| drop(writer));
+        }
+    }
+}

@@ -1,6 +1,8 @@
 //! The sending ends as sinks, and `send_stream`.
 
 mod cases;
+mod mixed;
+mod panics;
 mod senders;
 mod streams;
 

@@ -201,3 +201,52 @@ fn a_borrowed_stream_is_kept() {
         assert_eq!(sent.unwrap_err().why(), Why::Dropped, "nobody has asked for the end");
     });
 }
+
+#[test]
+fn a_reader_that_asks_anew_is_served_while_the_stream_makes_an_item() {
+    let _watchdog = Watchdog::new();
+    for in_hand in [0, 2] {
+        let pulled = Cell::new(0);
+        let (bell, waker) = Bell::new();
+        let (mut writer, mut reader) = handover::stream();
+        let stream = Counted { pulled: &pulled, last: in_hand, then_pending: true };
+        let mut send = writer.send_stream(stream);
+        pend(&mut reader.read(5));
+        pend_with(&mut send, &waker);
+        assert_eq!((pulled.get(), bell.rings()), (in_hand, 0));
+        let mut recv = reader.recv();
+        pend(&mut recv);
+        assert_eq!(bell.rings(), 1, "it gives up on five");
+        pend_with(&mut send, &waker);
+        if in_hand > 0 {
+            assert_eq!(ready(&mut recv), Ok(0));
+        }
+    }
+}
+
+#[test]
+fn a_reader_asks_anew_while_the_stream_is_polled() {
+    let _watchdog = Watchdog::new();
+    let (bell, waker) = Bell::new();
+    let (mut writer, mut reader) = handover::stream();
+    pend(&mut reader.read(5));
+    let reader = Cell::new(Some(reader));
+    let mut polls = 0;
+    let mut send = writer.send_stream(stream::poll_fn(|_| {
+        polls += 1;
+        if polls == 1 {
+            return Poll::Ready(Some(1));
+        }
+        let mut asking = reader.take();
+        if let Some(reader) = &mut asking {
+            assert!(poll_once(&mut reader.recv()).is_pending());
+        }
+        reader.set(asking);
+        Poll::Pending
+    }));
+    pend_with(&mut send, &waker);
+    assert_eq!(bell.rings(), 1);
+    pend_with(&mut send, &waker);
+    let mut reader = reader.take().unwrap();
+    assert_eq!(done(reader.recv()), Ok(1));
+}
