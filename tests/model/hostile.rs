@@ -367,3 +367,224 @@ fn a_panic_in_join_mode_in_a_party_of_a_pool() {
         assert!(result.unwrap());
     });
 }
+
+#[test]
+fn a_supervisor_that_catches_all_does_not_hold_the_model() {
+    let failure = watched(|| {
+        let model = Model::new().patience(Duration::from_millis(200));
+        model.check(&plain(), || {
+            let (tx, rx) = rendezvous::<u8>();
+            // It begins its work again after each panic.
+            let supervisor = thread::spawn(move || {
+                while catch_unwind(AssertUnwindSafe(|| rx.recv().wait())).is_err() {}
+            });
+            _ = supervisor.join();
+            drop(tx);
+        })
+    });
+    assert_eq!(failure.unwrap_err().kind(), FailureKind::Deadlock);
+}
+
+/// The schedules that fail with the fewest departures, by brute force: every list of so many, over choices and options of any number.
+fn fewest(body: impl Fn(), most: usize, choices: u32, options: u32) -> Option<usize> {
+    fn with(
+        body: &impl Fn(),
+        list: &mut Vec<String>,
+        more: usize,
+        from: u32,
+        to: (u32, u32),
+    ) -> bool {
+        if more == 0 {
+            return model::check(&list.join(" ").parse().unwrap(), body).is_err();
+        }
+        (from..to.0).any(|at| {
+            (1..to.1).any(|option| {
+                list.push(format!("{at}:{option}"));
+                let fails = with(body, list, more - 1, at + 1, to);
+                list.pop();
+                fails
+            })
+        })
+    }
+    (0..=most).find(|&n| with(&body, &mut Vec::new(), n, 0, (choices, options)))
+}
+
+#[test]
+fn what_is_shrunk_has_the_fewest_departures_by_brute_force() {
+    fn two_locks() {
+        let (a, b) = (rendezvous::<u8>(), rendezvous::<u8>());
+        let give = |tx: handover::Sender<u8>| thread::spawn(move || _ = tx.send(1).wait());
+        let (first, second) = (give(a.0), give(b.0));
+        let take = |rx: Receiver<u8>, other: Receiver<u8>| {
+            thread::spawn(move || {
+                if rx.recv().now().is_ok() {
+                    assert!(other.recv().wait().is_err(), "both are here");
+                }
+            })
+        };
+        take(a.1, b.1).join().unwrap();
+        _ = (first.join(), second.join());
+    }
+    fn race() {
+        let (tx, rx) = rendezvous::<u8>();
+        let (tx2, rx2) = rendezvous::<u8>();
+        let sender = thread::spawn(move || {
+            tx.send(1).wait_timeout(Duration::from_millis(2)).is_ok()
+                && tx2.send(2).wait_timeout(Duration::from_millis(2)).is_err()
+        });
+        _ = rx.recv().wait();
+        _ = rx2.recv().wait();
+        assert!(!sender.join().unwrap(), "it was late");
+    }
+    watched(|| {
+        for (body, seed) in [(two_locks as fn(), 3), (race as fn(), 4)] {
+            let shrunk = crate::support::shrink(handover::model::schedules(300), seed, body);
+            let shrunk = shrunk.expect("a failure").last;
+            let again = crate::support::check(&shrunk.schedule(), body).unwrap_err();
+            assert_eq!(again.report(), shrunk.report());
+            let by_hand = fewest(body, 2, 30, 4).expect("a failure with at most two");
+            assert_eq!(crate::support::departures(&shrunk), by_hand, "{shrunk}");
+            let failure = Model::new().exhaust(3, body).unwrap_err();
+            assert_eq!(crate::support::departures(&failure), by_hand);
+        }
+    });
+}
+
+#[test]
+fn counts_of_a_close_by_hand() {
+    // The thread has one point of choice, before it drops its end, and ends in the same turn. `main` has its spawn, its receive and its join. With t for a
+    // turn of the thread (the first brings it to its point, the second to its end), and M for one that it has because `main` waits:
+    //
+    // | turns of the thread after the spawn | before main's look | in main's wait | at the join | runs |
+    // |-------------------------------------|--------------------|----------------|-------------|------|
+    // | t (to its point), and there it goes on: t                                | -                  | -              | -           | 1 |
+    // | t, and at its point main goes on    | t                  | -              | -           | 1    |
+    // | t, and at its point main goes on    | none               | M              | -           | 1    |
+    // | none                                | t, t               | -              | -           | 1    |
+    // | none                                | t, main goes on    | M              | -           | 1    |
+    // | none                                | none               | M M            | -           | 1    |
+    //
+    // (When the receive has looked in vain `main` waits for the end of the channel, after which the thread has ended in the same turn, or it is `main`'s turn.)
+    let runs = |departures| {
+        let runs = Model::new().exhaust(departures, || {
+            let (tx, rx) = rendezvous::<u8>();
+            let thread = thread::spawn(move || drop(tx));
+            assert!(rx.recv().wait().is_err());
+            thread.join().unwrap();
+        });
+        runs.unwrap().runs
+    };
+    assert_eq!(runs(0), 1);
+    assert_eq!(runs(99), 6);
+}
+
+#[test]
+fn a_schedule_that_is_huge_or_for_another_program() {
+    watched(|| {
+        let text: Vec<String> = (0..200_000).map(|at| format!("{at}:4294967295")).collect();
+        let huge: Schedule = text.join(" ").parse().unwrap();
+        let body = || {
+            let (mut server, client) = simplex();
+            let thread = thread::spawn(move || {
+                _ = server.send_all(0..3).wait();
+                server.finish();
+            });
+            assert_eq!(client.into_iter().count(), 3);
+            thread.join().unwrap();
+        };
+        model::check(&huge, body).unwrap();
+        assert_eq!(huge.to_string().parse::<Schedule>().unwrap(), huge);
+        for text in [
+            "4294967296:1",
+            "1:",
+            ":1",
+            "1:1:1",
+            "1;1",
+            "-1:1",
+            "+1:1",
+            "1:+1",
+            "1:1,2:1",
+            "random",
+            "random 1",
+            "random x 1",
+            "random 1 1 1",
+            "search 1",
+            "０:1",
+        ] {
+            let error = text.parse::<Schedule>().expect_err(text).to_string();
+            assert!(error.starts_with("no schedule: `"), "{error}");
+        }
+    });
+}
+
+static OUTLIVES: std::sync::Mutex<Option<(handover::Sender<u8>, Receiver<u8>)>> =
+    std::sync::Mutex::new(None);
+
+#[test]
+fn a_channel_that_outlives_its_run() {
+    watched(|| {
+        let take = || OUTLIVES.lock().unwrap().clone().unwrap();
+        model::check(&plain(), || *OUTLIVES.lock().unwrap() = Some(rendezvous())).unwrap();
+        // In another run, and outside of any.
+        let body = move || {
+            let (tx, rx) = take();
+            let thread = thread::spawn(move || tx.send(1).wait().unwrap());
+            let got = rx.recv().wait().unwrap();
+            thread.join().unwrap();
+            got
+        };
+        assert_eq!(model::check(&Schedule::random(1, 50), body).unwrap(), 1);
+        assert_eq!(body(), 1);
+        // A run that fails leaves nobody queued.
+        let failure = model::check(&plain(), move || take().1.recv().wait()).unwrap_err();
+        assert!(failure.report().contains("#1 a channel made outside of the model"), "{failure}");
+        assert!(take().0.send(1).now().is_err());
+        assert_eq!(body(), 1);
+        // And one made outside and used inside, by a task whose run ends while it waits.
+        let failure = model::check(&plain(), move || {
+            model::spawn_async("waits", async move { _ = take().1.recv().await }).join()
+        });
+        assert_eq!(failure.unwrap_err().kind(), FailureKind::Deadlock);
+        assert!(take().0.send(1).now().is_err());
+        *OUTLIVES.lock().unwrap() = None;
+    });
+}
+
+#[test]
+fn runtimes_elsewhere_do_not_change_a_run() {
+    watched(|| {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        let is_over = Arc::new(AtomicU32::new(0));
+        let pairs: Vec<_> = (0..3)
+            .map(|_| {
+                let is_over = Arc::clone(&is_over);
+                runtime.spawn(async move {
+                    let mut count = 0_u32;
+                    while is_over.load(SeqCst) == 0 {
+                        let (tx, rx) = rendezvous();
+                        let (sent, got) = future::zip(tx.send(count), rx.recv()).await;
+                        sent.unwrap();
+                        assert_eq!(got, Ok(count));
+                        count += 1;
+                        tokio::task::yield_now().await;
+                    }
+                    count
+                })
+            })
+            .collect();
+        let report = || {
+            let failure =
+                model::check(&Schedule::random(11, 300), || _ = crate::programs::pool(2, 4, false));
+            failure.unwrap_err().report().to_string()
+        };
+        let expected = report();
+        for _ in 0..20 {
+            assert_eq!(report(), expected);
+        }
+        is_over.store(1, SeqCst);
+        for pair in pairs {
+            assert!(runtime.block_on(pair).unwrap() > 0);
+        }
+    });
+}
