@@ -24,7 +24,7 @@ mod watchdog;
 use crew::Crew;
 pub use failure::{Failure, FailureKind};
 pub(crate) use hooks::{
-    Begun, Way, act, begin, here, made, now_of_party, pick, stay_stuck, wake, withdraw,
+    Begun, Way, act, begin, here, is_hopeless, made, now_of_party, pick, stay_stuck, wake, withdraw,
 };
 use run::{PartyKind, Place, Run};
 use schedule::{Chance, Chooser, Explorer, Found, Pick, Plan, departures};
@@ -322,7 +322,10 @@ impl Runs {
         root.arrive();
         hooks::sit(Some(root.clone()));
         let result = catch_unwind(AssertUnwindSafe(body));
-        let result = result.map_err(|payload| drop(hooks::party_ended(&root, payload)));
+        let result = result.map_err(|payload| {
+            let payload = hooks::party_ended(&root, payload);
+            crate::panics::swallow(|| drop(payload));
+        });
         hooks::sit(None);
         root.leave();
         root.wait_turn();

@@ -75,7 +75,15 @@ pub(super) fn poll<S: Step>(
     };
     let attempt = Attempt { waker: Some(context.waker()), ..Attempt::by(WaiterKind::Task) };
     let polled = step.step(attempt);
+    let polled = match polled {
+        // In a destructor of a party that is unwound, as in `block`.
+        Poll::Pending if crate::model::is_hopeless() => Poll::Ready(step.expire(Why::TimedOut)),
+        polled => polled,
+    };
     if let Poll::Ready(output) = &polled {
+        if output.ending() == Ending::Nothing {
+            crate::model::stay_stuck();
+        }
         begun.end(step.done_arm(), output.ending());
     }
     polled

@@ -33,7 +33,7 @@ pub(super) fn of(state: &State) -> String {
         let is_drawn = at >= skipped;
         let mut draw = |line: String| {
             if is_drawn {
-                _ = writeln!(text, "    {line}");
+                _ = writeln!(text, "    {}", without_signs(&line));
             }
         };
         draw_event(state, event, &mut woken, &mut pending, &mut draw);
@@ -42,7 +42,8 @@ pub(super) fn of(state: &State) -> String {
     for (number, party) in stuck {
         if let Some(doing) = party.doing.last() {
             let Name::Method(name) = doing.name else { continue };
-            _ = writeln!(text, "    Note over p{number}: {name}, {}", place(doing.at));
+            let line = format!("Note over p{number}: {name}, {}", place(doing.at));
+            _ = writeln!(text, "    {}", without_signs(&line));
         }
     }
     text
@@ -114,6 +115,11 @@ fn peer(state: &State, channel: u32, party: usize) -> Option<usize> {
     let users = &state.channels.get(channel)?.users;
     let others = users.iter().filter(|user| user.0 != party);
     others.max_by_key(|user| user.2).map(|user| user.0)
+}
+
+/// A line without the signs that would end it, as the name of a file may have.
+fn without_signs(line: &str) -> String {
+    line.replace(['#', ';'], "_")
 }
 
 /// A name without what has a meaning in the language.

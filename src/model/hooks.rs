@@ -47,9 +47,40 @@ pub(super) fn be_quiet() {
                 return before(info);
             }
             let at = info.location().map(ToString::to_string).unwrap_or_default();
-            LAST_PANIC.set(Some((message(info.payload()), at)));
+            let message = message(info.payload());
+            if IS_LAST.iter().any(|last| message.starts_with(last)) {
+                before_abort(LAST_PANIC.take());
+            }
+            LAST_PANIC.set(Some((message, at)));
         }));
     });
+}
+
+/// What std says when a second panic leaves a destructor of a thread that is unwound already. When the hook has returned, it aborts the process.
+const IS_LAST: [&str; 2] =
+    ["panic in a destructor during cleanup", "panic in a function that cannot unwind"];
+
+/// A destructor of this party panicked while the party was unwound, as by the `unwrap` of a join or of a send. A thread that can be left behind is left here;
+/// otherwise the process aborts, but not without a word.
+#[cold]
+fn before_abort(last: Option<(String, String)>) {
+    let Some(seat) = here() else { return };
+    let state = seat.run.state();
+    let party = &state.parties[seat.party];
+    let (message, at) = last.unwrap_or_default();
+    let report = state.failure.as_ref().map_or("", |failure| failure.report.as_str());
+    let can_be_left = matches!(party.kind, PartyKind::Thread | PartyKind::Task);
+    let end = if can_be_left { "its thread is left behind" } else { "std aborts the process" };
+    let text = format!(
+        "handover::model: {} was being unwound, and a destructor panicked meanwhile, at {at}:\n  {message}\n\
+         So {end}. Let the destructor ask `std::thread::panicking()` before it unwraps what other parties give.\n{report}",
+        party.name
+    );
+    drop(state);
+    eprintln!("{text}");
+    if can_be_left {
+        stay_stuck();
+    }
 }
 
 fn message(payload: &(dyn Any + Send)) -> String {
@@ -221,6 +252,12 @@ impl Begun {
 pub(crate) fn wake(seat: &Seat) {
     let by = with_seat(|by| Arc::ptr_eq(&by.run, &seat.run).then_some(by.party)).flatten();
     seat.wake(by);
+}
+
+/// Whether this party waits in a destructor while it is unwound, and nobody will wake it.
+#[cold]
+pub(crate) fn is_hopeless() -> bool {
+    with_seat(Seat::is_hopeless).unwrap_or(false)
 }
 
 /// For a party that can neither go on nor be unwound.

@@ -13,7 +13,7 @@
 //! |--------------|----------------------------------------------------------------------------------------------------------------|
 //! | under way    | one has the turn, the others are parked                                                                        |
 //! | ending       | it has failed: all are unparked at once, and unwind, each on its own; a party that has not started drops its closure |
-//! | over         | none is left, but for those that are stuck                                                                     |
+//! | over         | none is left, but for those that are stuck; one whose thread comes only now drops its closure                  |
 //!
 //! While a run is ending, a party that is unwinding and waits in a destructor really waits, for as long as another party could still wake it; then its wait is given up.
 //! The state is under one mutex, and no user code runs under it.
@@ -42,6 +42,9 @@ pub(super) type Place = &'static std::panic::Location<'static>;
 const FOR_STRANGERS: Duration = Duration::from_millis(10);
 /// For so long a run waits for the thread of a party that is chosen, while others could go on.
 const FOR_ARRIVAL: Duration = Duration::from_millis(50);
+/// A patience beyond this would not fit into an `Instant`.
+const LONGEST: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+
 /// How many waits a step may have, before a run counts as endless.
 const WAITS_A_STEP: u64 = 16;
 
@@ -237,6 +240,12 @@ impl State {
         self.parties.iter().filter(is_live).count()
     }
 
+    /// Of a run that is ending: whether all parties that could wake another one wait in destructors, with so many that are not counted.
+    pub(super) fn is_hopeless(&self, uncounted: usize, patience: Duration) -> bool {
+        let since = self.ending_since.map_or(Duration::ZERO, |since| since.elapsed());
+        self.live() <= self.waiting_in_unwind + uncounted || since > patience
+    }
+
     /// Whether there is a party whose thread may still come.
     fn is_one_awaited(&self) -> bool {
         self.parties.iter().any(|party| !party.is_here && party.status != Status::Ended)
@@ -324,6 +333,13 @@ impl State {
     }
 }
 
+/// A name as a report shows it, if there is anything to show.
+fn in_one_line(name: &str) -> Option<String> {
+    let shown =
+        |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    (!name.trim().is_empty()).then(|| name.trim().chars().map(shown).collect())
+}
+
 impl Status {
     fn ends_at(self, is_idle: bool) -> Option<Duration> {
         match self {
@@ -381,7 +397,9 @@ impl Run {
         let mut state = self.state();
         let party = state.parties.len();
         state.parties.push(Party {
-            name: name.unwrap_or_else(|| format!("thread {party}")),
+            name: name
+                .and_then(|name| in_one_line(&name))
+                .unwrap_or_else(|| format!("thread {party}")),
             kind,
             spawned_at: at,
             status: Status::Ready,
@@ -410,18 +428,10 @@ impl Run {
         self.changed.notify_all();
     }
 
-    /// The run is over: a thread that comes later, for a party that was never run, finds it so.
-    pub(super) fn close(&self) {
-        self.is_ending.store(true, Release);
-    }
-
     /// Who goes on.
     pub(super) fn next(&self, state: &mut MutexGuard<'_, State>, pass: Pass) -> Next {
         self.progress.fetch_add(1, Relaxed);
-        state.turns += 1;
-        if state.turns > u64::from(self.settings.max_steps).saturating_mul(WAITS_A_STEP) {
-            self.fail(state, FailureKind::Endless, &report::Verdict::Plain);
-        }
+        self.count_turn(state);
         let mut has_waited = false;
         loop {
             if self.is_ending() {
@@ -450,6 +460,20 @@ impl Run {
         }
     }
 
+    /// The run is over: a party whose thread comes only now does not wait for a turn.
+    pub(super) fn close(&self) {
+        self.is_ending.store(true, Release);
+        self.state().parties.iter().for_each(|party| party.turn.unpark());
+    }
+
+    /// Counts what a party could do for ever without a step.
+    pub(super) fn count_turn(&self, state: &mut State) {
+        state.turns += 1;
+        if state.turns > u64::from(self.settings.max_steps).saturating_mul(WAITS_A_STEP) {
+            self.fail(state, FailureKind::Endless, &report::Verdict::Plain);
+        }
+    }
+
     /// Waits in real time for something that another thread does.
     fn wait_for(
         &self,
@@ -458,7 +482,7 @@ impl Run {
         mut is_done: impl FnMut(&State) -> bool,
     ) {
         self.is_patient.store(true, Relaxed);
-        let until = Instant::now() + patience;
+        let until = Instant::now() + patience.min(LONGEST);
         while !self.is_ending() && !is_done(state) {
             if self.changed.wait_until(state, until).timed_out() {
                 break;
@@ -501,7 +525,7 @@ impl Run {
                 self.fail(&mut state, FailureKind::Stuck, &report::Verdict::Plain);
             }
             // Later than the caller's thread gives up on a thread that can be left behind.
-            Some(since) if since.elapsed() > 2 * self.settings.patience => {
+            Some(since) if since.elapsed() > self.settings.patience.saturating_mul(2) => {
                 if !std::mem::replace(&mut state.has_told_that_it_is_stuck, true) {
                     let text = report::still_stuck(&state);
                     drop(state);

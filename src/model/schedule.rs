@@ -289,6 +289,11 @@ impl fmt::Display for ParseScheduleError {
 
 impl Error for ParseScheduleError {}
 
+/// A number without a sign.
+fn number(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|_| !text.starts_with('+'))
+}
+
 impl FromStr for Schedule {
     type Err = ParseScheduleError;
 
@@ -307,8 +312,8 @@ impl FromStr for Schedule {
         for part in parts {
             let (at, pick) =
                 part.split_once(':').ok_or_else(|| error(part, "no `:` between two numbers"))?;
-            let at = at.parse().map_err(|_| error(part, "not the number of a choice"))?;
-            let pick = pick.parse().map_err(|_| error(part, "not the number of an option"))?;
+            let at = number(at).ok_or_else(|| error(part, "not the number of a choice"))?;
+            let pick = number(pick).ok_or_else(|| error(part, "not the number of an option"))?;
             if pick == 0 {
                 return Err(error(part, "option 0 is no departure"));
             }

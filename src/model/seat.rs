@@ -96,6 +96,18 @@ impl Seat {
         false
     }
 
+    /// Something that is no point of choice, and that a loop could do for ever.
+    pub(super) fn glance(&self) {
+        self.unwind_if_ending();
+        self.run.count_turn(&mut self.run.state());
+        self.unwind_if_ending();
+    }
+
+    /// Whether the run is ending, and no other party will come to wake this one, which waits in a destructor.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.run.is_ending() && self.run.state().is_hopeless(1, self.run.settings.patience)
+    }
+
     /// A point of choice: others may act before this party goes on with `what`.
     pub(super) fn point(&self, pass: Pass, is_poll: bool, note: impl FnOnce(&mut State, usize)) {
         self.unwind_if_ending();
@@ -155,12 +167,8 @@ impl Seat {
     fn wait_in_unwind(&self) -> bool {
         let mut state = self.run.state();
         state.waiting_in_unwind += 1;
-        let is_hopeless = |state: &State| {
-            let since = state.ending_since.map_or(Duration::ZERO, |since| since.elapsed());
-            state.live() <= state.waiting_in_unwind || since > self.run.settings.patience
-        };
         self.run.changed.wait_for(&mut state, Duration::from_millis(1));
-        let is_hopeless = is_hopeless(&state);
+        let is_hopeless = state.is_hopeless(0, self.run.settings.patience);
         state.waiting_in_unwind -= 1;
         !is_hopeless
     }

@@ -168,6 +168,7 @@ fn block_on_at<F: Future>(at: Place, f: F) -> F::Output {
 /// .unwrap();
 /// ```
 pub fn now() -> Instant {
+    with_seat(Seat::glance);
     crate::point::now()
 }
 
@@ -189,6 +190,7 @@ pub fn now() -> Instant {
 pub fn choose(n: usize) -> usize {
     let at = Location::caller();
     assert!(n > 0, "handover::model: `choose(0)` has nothing to choose from");
+    with_seat(Seat::glance);
     let pick = pick(n).unwrap_or(0);
     with_seat(|seat| {
         let mut state = seat.run.state();

@@ -20,6 +20,7 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -28,7 +29,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::hooks::{here, party_ended, sit};
+use super::hooks::{here, is_hopeless, party_ended, sit};
 use super::run::{Doing, Name, PartyKind, Pass, Place, State, What};
 pub(crate) use super::scope::spawn_in;
 use super::scope::start_in;
@@ -167,15 +168,18 @@ impl<T> Future for JoinHandle<T> {
     #[track_caller]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<thread::Result<T>> {
         let at = Location::caller();
-        if let (Some(seat), Some(other)) = (here(), &self.seat) {
+        if let Some((seat, other)) = here_beside(self.seat.as_ref()) {
             let name = Name::Join(other.party);
             seat.point(Pass::Goes, true, |state, party| {
+                let at = users_line(state, party, at);
                 begin_doing(state, party, name, at, true);
             });
         }
         let polled = self.packet.poll(context.waker());
         if polled.is_ready() {
             joined(self.seat.as_ref(), true);
+        } else if is_hopeless() {
+            return Poll::Ready(Err(Box::new(Aborted)));
         }
         polled
     }
@@ -190,6 +194,27 @@ pub(super) fn act(at: Place, name: &'static str) {
     }
 }
 
+/// This party and the other one, if both are of one run: a handle may outlive the run that it comes from.
+fn here_beside(other: Option<&Seat>) -> Option<(Seat, &Seat)> {
+    let (seat, other) = (here()?, other?);
+    Arc::ptr_eq(&seat.run, &other.run).then_some((seat, other))
+}
+
+/// The user's line, where a handle is polled at `at`. If a combinator polls it, or this crate, that is the line of the `block_on` around it, or where the task was
+/// spawned. (A dependency has an absolute path.)
+fn users_line(state: &State, party: usize, at: Place) -> Place {
+    let crate_dir = Path::new(file!()).parent().and_then(Path::parent);
+    let file = Path::new(at.file());
+    if !file.is_absolute() && crate_dir.is_none_or(|ours| !file.starts_with(ours)) {
+        return at;
+    }
+    let party = &state.parties[party];
+    let mut doing = party.doing.iter().rev();
+    doing
+        .find(|doing| doing.name == Name::Method("block_on"))
+        .map_or(party.spawned_at, |doing| doing.at)
+}
+
 pub(super) fn begin_doing(state: &mut State, party: usize, name: Name, at: Place, is_polled: bool) {
     state.push(party, What::Begins(name), Some(at), 0);
     let doing = Doing { name, at, targets: Vec::new(), is_polled };
@@ -199,7 +224,7 @@ pub(super) fn begin_doing(state: &mut State, party: usize, name: Name, at: Place
 
 /// A join is done.
 fn joined(other: Option<&Seat>, is_polled: bool) {
-    let (Some(seat), Some(other)) = (here(), other) else { return };
+    let Some((seat, other)) = here_beside(other) else { return };
     let mut state = seat.run.state();
     state.parties[other.party].has_untold_panic = false;
     let name = Name::Join(other.party);
@@ -210,7 +235,7 @@ fn joined(other: Option<&Seat>, is_polled: bool) {
 #[track_caller]
 pub(super) fn join<T>(packet: &Packet<T>, other: Option<&Seat>) -> thread::Result<T> {
     let at = Location::caller();
-    if let (Some(seat), Some(other)) = (here(), other) {
+    if let Some((seat, other)) = here_beside(other) {
         let name = Name::Join(other.party);
         seat.point(Pass::Goes, false, |state, party| {
             begin_doing(state, party, name, at, false);
@@ -248,7 +273,11 @@ pub(super) fn run_party<T>(
     }));
     let result = result.map_err(|payload| party_ended(seat, payload));
     packet.finish(result);
-    drop(packet); // The result of a thread that nobody joins is dropped while this is still a party.
+    // The result of a thread that nobody joins is dropped while this is still a party. That may panic, or be unwound.
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(packet))) {
+        let payload = party_ended(seat, payload);
+        panics::swallow(|| drop(payload));
+    }
     before_end();
     seat.leave();
     sit(was);

@@ -5,6 +5,7 @@ mod counts;
 mod examples;
 mod faults;
 mod first_example;
+mod hostile;
 mod kinds;
 mod pitfalls;
 mod programs;
