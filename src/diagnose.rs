@@ -1,4 +1,4 @@
-//! Who waits, for what, and since when. With the feature `diagnose`.
+//! Which operations wait, for what, and since when. With the feature `diagnose`.
 //!
 //! [`waiting`] lists every operation that waits now in this process: operations that are awaited, arms of a `select`, iterators and streams, pipes and sinks, with the
 //! line of the call and the channel. [`watch`] prints the list when something has waited for long. Two ends that wait for each other stand there below one another.
@@ -35,7 +35,7 @@
 //! |---------------|---------------------------------------------------------------------------------|------------------------------------|
 //! | `Listing`     | in each place where an operation waits; it has a node from the first wait on    | its owner only                     |
 //! | `Node`        | the operation that waits, or its arms, or nothing; reused, and never freed      | its own lock: the owner, `waiting` |
-//! | `NODES`       | all nodes                                                                       | its lock: `waiting`, and who needs one more |
+//! | `NODES`       | all nodes                                                                       | its lock: `waiting`, and an operation that needs one more |
 //! | the pools     | nodes that are free: one of each thread, and one for those of threads that have ended | a thread's own; a lock       |
 //! | `CHANNELS`    | each channel that lives: its number, and where it was made                      | its lock                           |
 //!

@@ -52,7 +52,7 @@
 //! | an iterator or a stream of an async routine, without a thread | [`generate`], [`try_generate`] |
 //! | an iterator or a stream of a blocking routine, on a thread or a pool | [`produce`], [`try_produce`], [`produce_in`], [`produce_on`] |
 //!
-//! The [`guide`] has pages on foreign `select!`s, on programs that hang, on response bodies, and for those who come from another channel.
+//! The [`guide`] has pages on foreign `select!`s, on programs that hang, on response bodies, and on coming from another channel.
 //!
 //! # Features
 //!

@@ -60,8 +60,8 @@ pub(super) fn be_quiet() {
 const IS_LAST: [&str; 2] =
     ["panic in a destructor during cleanup", "panic in a function that cannot unwind"];
 
-/// A destructor of this party panicked while the party was unwound, as by the `unwrap` of a join or of a send. A thread that can be left behind is left here;
-/// otherwise the process aborts, but not without a word.
+/// A destructor of this party panicked while the party was unwound, as by the `unwrap` of a join or of a send. The process aborts, but not without a word.
+/// (A thread that stayed here would keep the lock of std's panic hook, for which the end of every test program waits.)
 #[cold]
 fn before_abort(last: Option<(String, String)>) {
     let Some(seat) = here() else { return };
@@ -69,18 +69,13 @@ fn before_abort(last: Option<(String, String)>) {
     let party = &state.parties[seat.party];
     let (message, at) = last.unwrap_or_default();
     let report = state.failure.as_ref().map_or("", |failure| failure.report.as_str());
-    let can_be_left = matches!(party.kind, PartyKind::Thread | PartyKind::Task);
-    let end = if can_be_left { "its thread is left behind" } else { "std aborts the process" };
     let text = format!(
         "handover::model: {} was being unwound, and a destructor panicked meanwhile, at {at}:\n  {message}\n\
-         So {end}. Let the destructor ask `std::thread::panicking()` before it unwraps what other parties give.\n{report}",
+         So std aborts the process. Let the destructor ask `std::thread::panicking()` before it unwraps what other parties give.\n{report}",
         party.name
     );
     drop(state);
     eprintln!("{text}");
-    if can_be_left {
-        stay_stuck();
-    }
 }
 
 fn message(payload: &(dyn Any + Send)) -> String {

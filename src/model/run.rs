@@ -173,7 +173,7 @@ pub(super) struct State {
     turns: u64,
     /// How many parties wait in a destructor while the run is ending.
     pub(super) waiting_in_unwind: usize,
-    /// Who waits for the end of a scope's threads.
+    /// The parties that wait for the end of a scope's threads.
     pub(super) scope_waiters: Vec<(usize, Waker)>,
     /// Kept for its memory.
     options: Vec<usize>,
@@ -190,7 +190,7 @@ pub(crate) struct Run {
     is_ending: AtomicBool,
     /// Changes with each turn, for the watchdog.
     progress: AtomicU64,
-    /// The one who has the turn waits for a thread in real time, which is no standstill.
+    /// The party that has the turn waits for a thread in real time, which is no standstill.
     is_patient: AtomicBool,
     pub(super) base: Instant,
     pub(super) settings: Settings,
@@ -428,7 +428,7 @@ impl Run {
         self.changed.notify_all();
     }
 
-    /// Who goes on.
+    /// Chooses the party that goes on.
     pub(super) fn next(&self, state: &mut MutexGuard<'_, State>, pass: Pass) -> Next {
         self.progress.fetch_add(1, Relaxed);
         self.count_turn(state);
@@ -492,7 +492,7 @@ impl Run {
         self.progress.fetch_add(1, Relaxed);
     }
 
-    /// Somebody who is no party used a channel of this run.
+    /// A thread that is no party used a channel of this run.
     pub(super) fn stranger(&self, what: &str, at: Option<Place>, channel: u32) {
         let thread = thread::current();
         let name = match thread.name() {

@@ -28,7 +28,7 @@ pub(super) fn departures(picks: &[Pick]) -> Vec<Departure> {
     numbered.filter(|(_, pick)| pick.at != 0).map(|(number, pick)| (number, pick.at)).collect()
 }
 
-/// Who may go on at a choice of parties.
+/// The parties that may go on at a choice.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Options<'a> {
     /// The parties, in order of preference.
@@ -180,7 +180,7 @@ pub(super) struct Found {
     pub(super) kind: FailureKind,
 }
 
-/// Which choices a model makes: who goes on at each point of choice, which deadline passes, what [`choose`](super::choose) gives.
+/// Which choices a model makes: the party that goes on at each point of choice, which deadline passes, what [`choose`](super::choose) gives.
 ///
 /// Its text is its departures from the default: `"14:2 16:2"` is option 2 at the choices 14 and 16. The empty text is the schedule without departures.
 /// A [`Failure`](super::Failure) has the schedule of its run, and its report has the text, which brings the same run again.

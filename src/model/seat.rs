@@ -18,7 +18,7 @@ use super::run::{Next, PartyKind, Pass, Run, State, Status, What};
 #[derive(Debug, Default)]
 pub(super) struct Turn {
     is_given: AtomicBool,
-    /// The party that ended last leaves it to this one to choose who goes on.
+    /// The party that ended last leaves it to this one to choose the next.
     must_choose: AtomicBool,
     thread: OnceLock<Thread>,
 }
