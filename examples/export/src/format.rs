@@ -148,11 +148,11 @@ mod tests {
         Ok(String::from_utf8(text).unwrap())
     }
 
-    const VALUES: &str = "SELECT 1 AS n, -0.5 AS x, NULL AS nothing, 'a \"b\", c' AS \"te,xt\", x'00ff' AS bytes, 'two\nlines' AS l";
+    const VALUES: &str = "SELECT 1 AS n, -0.5 AS x, NULL AS missing, 'a \"b\", c' AS \"te,xt\", x'00ff' AS bytes, 'two\nlines' AS l";
 
     #[test]
     fn values_as_json() {
-        let expected = r#"{"n":1,"x":-0.5,"nothing":null,"te,xt":"a \"b\", c","bytes":"00ff","l":"two\nlines"}"#;
+        let expected = r#"{"n":1,"x":-0.5,"missing":null,"te,xt":"a \"b\", c","bytes":"00ff","l":"two\nlines"}"#;
         assert_eq!(lines(Format::Ndjson, VALUES).unwrap(), format!("{expected}\n"));
         assert_eq!(lines(Format::Ndjson, "SELECT 9e999 AS x").unwrap(), "{\"x\":null}\n");
     }
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn values_as_csv() {
         let expected =
-            "n,x,nothing,\"te,xt\",bytes,l\r\n1,-0.5,,\"a \"\"b\"\", c\",00ff,\"two\nlines\"\r\n";
+            "n,x,missing,\"te,xt\",bytes,l\r\n1,-0.5,,\"a \"\"b\"\", c\",00ff,\"two\nlines\"\r\n";
         assert_eq!(lines(Format::Csv, VALUES).unwrap(), expected);
     }
 
