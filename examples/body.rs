@@ -26,7 +26,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::ExitCode;
@@ -109,8 +109,12 @@ fn serve(options: &Options, connection: TcpStream) {
         With::Batches => lines.in_batches(),
     };
     tokio::spawn(async move {
-        if let Err(error) = respond(connection, body).await {
-            complain(&format!("the response was broken off: {error}"));
+        match respond(connection, body).await {
+            // The client has left: that is its right.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {}
+            Err(error) => complain(&format!("the response was broken off: {error}")),
+            Ok(()) => {}
         }
     });
 }

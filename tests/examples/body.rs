@@ -134,7 +134,6 @@ fn bad_arguments_are_one_line_and_status_2() {
 fn ends_quietly_when_its_reader_has_seen_enough() {
     let (_dir, path, rows) = file(20_000);
     let mut command = example("body");
-    // What the server complains of is that its client has left; that comes or does not, as the process ends.
     command.arg(&path);
     assert_eq!(has_seen_enough_of(&mut command), rows[0]);
 }
