@@ -11,10 +11,18 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 #[path = "../src/protocol.rs"]
-#[allow(dead_code, unreachable_pub)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "the crate's own file, of which the simulation needs a part"
+)]
 mod protocol;
 #[path = "../src/wire.rs"]
-#[allow(dead_code, unreachable_pub)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "the crate's own file, of which the simulation needs a part"
+)]
 mod wire;
 
 use protocol::{Answerer, Asker, Heard, Told};

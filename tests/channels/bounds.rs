@@ -22,7 +22,7 @@ type Unshared = Cell<u8>;
 /// Stays on its thread.
 type Local = Rc<u8>;
 /// Neither `Clone` nor `Debug` nor `Unpin`.
-struct Pinned(u8, #[allow(dead_code)] PhantomPinned);
+struct Pinned(u8, #[allow(dead_code, reason = "it only makes the type what it is")] PhantomPinned);
 
 type Items<T> = std::vec::IntoIter<T>;
 

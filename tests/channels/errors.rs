@@ -35,7 +35,7 @@ fn each_error_gives_its_reason_and_becomes_an_io_error_with_the_reason_inside() 
         assert_io(recv.into(), why, io::ErrorKind::UnexpectedEof);
 
         // Of values that are no more than values: neither `Debug` nor `Send`.
-        struct Plain(#[allow(dead_code)] *const u8);
+        struct Plain(#[allow(dead_code, reason = "it only makes the type not `Send`")] *const u8);
         let plain = || Plain(std::ptr::null());
         assert_eq!(Why::from(SendError::new(why, Some(plain()))), why);
         assert_io(SendError::new(why, Some(plain())).into(), why, io::ErrorKind::BrokenPipe);

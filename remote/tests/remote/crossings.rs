@@ -69,7 +69,7 @@ fn a_producer_slower_than_ask_is_no_failure() {
         thread::spawn(move || {
             _ = server.demand().wait();
             for n in 0..3 {
-                thread::sleep(Duration::from_millis(300)); // it is slow
+                thread::sleep(Duration::from_millis(300)); // far longer than `ask`; a busy machine only makes it slower
                 if server.send(n).wait().is_err() {
                     return;
                 }
