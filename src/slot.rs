@@ -74,6 +74,8 @@ use crate::wait::{AdaptiveSpin, this_thread};
 
 pub(crate) mod driven;
 mod outgoing;
+#[cfg(all(test, not(handover_loom)))]
+mod walk;
 mod watch;
 mod word;
 
