@@ -3,7 +3,7 @@
 //!
 //! A round has a server and a client (or up to three senders and three receivers) that do random things until one side leaves; then
 //! the logs must agree: what was sent and did not come back was received, in order (between two), once.
-//! `HANDOVER_SEED=.. cargo test --test race_stress` repeats the choices of a run (not its interleaving).
+//! `HANDOVER_SEED=.. cargo test --test race_stress` repeats the choices of a run (not its interleaving); `HANDOVER_SECONDS=..` makes it longer.
 //!
 //! ```text
 //! printf 'race:<alloc::sync::Arc<\n' > target/tsan
@@ -20,7 +20,7 @@ use std::env;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
-use std::process::abort;
+use std::process::{abort, exit};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::{Arc, Barrier};
@@ -30,8 +30,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use handover::{Client, Receiver, SendError, Sender, Server, Why, duplex, rendezvous, simplex};
 
-/// For how long rounds are begun.
-const LIMIT: Duration = Duration::from_secs(3);
+/// For how many seconds rounds are begun, unless `HANDOVER_SECONDS` says otherwise.
+const SECONDS: u64 = 3;
+/// Rounds of a run that nobody made longer.
 const MOST_ROUNDS: u64 = 20_000;
 /// How long a round may take before it counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -449,10 +450,29 @@ fn round(seed: u64, waiter: &Barrier, job: impl FnOnce(&mut Chance) -> Log) -> L
     job(&mut chance)
 }
 
+/// A number from the environment, if it is there; the program ends if it is none.
+fn number(variable: &str) -> Option<u64> {
+    let text = env::var(variable).ok()?;
+    let number = text.parse();
+    Some(number.unwrap_or_else(|_| {
+        eprintln!("race_stress: {variable} is to be a whole number, not {text:?}");
+        exit(2);
+    }))
+}
+
 fn main() {
+    // `cargo nextest` asks every program for its tests, and for the ignored ones.
+    if env::args().any(|argument| argument == "--list") {
+        if !env::args().any(|argument| argument == "--ignored") {
+            println!("race_stress: test");
+        }
+        return;
+    }
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_nanos());
-    let seed = env::var("HANDOVER_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed: u64 = seed.unwrap_or_else(|| now() as u64);
+    let seed = number("HANDOVER_SEED").unwrap_or_else(|| now() as u64);
+    let seconds = number("HANDOVER_SECONDS");
+    let limit = Duration::from_secs(seconds.unwrap_or(SECONDS));
+    let most_rounds = seconds.map_or(MOST_ROUNDS, |_| u64::MAX);
     println!("race_stress: HANDOVER_SEED={seed}");
 
     let rounds = Arc::new(AtomicU64::new(0));
@@ -476,7 +496,7 @@ fn main() {
     let mut chance = Chance(seed);
     let start = Instant::now();
     let mut items = 0;
-    while start.elapsed() < LIMIT && rounds.load(Relaxed) < MOST_ROUNDS {
+    while start.elapsed() < limit && rounds.load(Relaxed) < most_rounds {
         if chance.one_in(3) {
             let result = many_to_many(&mut chance);
             let done = rounds.fetch_add(1, Relaxed) + 1;
