@@ -149,6 +149,7 @@ fn in_turns(
             }
         }
     }
+    TURN.0.store(0, Release);
     eprintln!("turn {}", std::ptr::from_ref(&TURN).addr());
     on_threads(move || run(0, one), move || run(1, two));
 }

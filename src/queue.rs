@@ -34,14 +34,16 @@ pub(crate) struct Ticket {
     pub(crate) serial: u64,
 }
 
+// Aligned to a cache line, and what changes rarely last: a small waiter then changes in one line, which two parties pass to and fro.
 #[derive(Debug)]
+#[repr(C, align(64))]
 struct Entry<W> {
     /// That of the ticket; 0 in a free entry.
     serial: u64,
-    list: u8,
     prev: u32,
     next: u32,
     child: u32,
+    list: u8,
     /// The party; `W::default()` in a free entry, but for what it may keep.
     waiter: W,
 }
@@ -279,6 +281,9 @@ impl<W: Default, const LISTS: usize> WaitQueue<W, LISTS> {
     #[cold]
     fn grow(&mut self) {
         self.free = u32::try_from(self.entries.len()).expect("fewer than 2^32 waiters");
+        if self.entries.is_empty() {
+            self.entries.reserve_exact(1); // Most channels never have more on a side.
+        }
         self.entries.push(Entry::free());
     }
 

@@ -270,7 +270,10 @@ impl<T, C: Deref<Target = Core<T>>, const SIDE: usize> Waiter for Place<C, SIDE>
 
     #[inline]
     fn set_spin(&mut self, spin: AdaptiveSpin) {
-        self.core.spins[SIDE].store(spin.to_bits(), Relaxed);
+        let (bits, stored) = (spin.to_bits(), &self.core.spins[SIDE]);
+        if stored.load(Relaxed) != bits {
+            stored.store(bits, Relaxed); // Its line is the state's, too, and is not to change hands for nothing.
+        }
     }
 }
 

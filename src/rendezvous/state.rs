@@ -93,8 +93,10 @@ pub(super) enum Outcome<R> {
     NeedsWaker,
 }
 
+// In this order, here and below: what the plain way changes first, see `Entry`.
 /// The entry of a sender; the default is a free one. A free one may keep the waker of its last party.
 #[derive(Debug)]
+#[repr(C)]
 struct WaitingSender<T> {
     waker: Option<Waker>,
     waiting: Waiting<T>,
@@ -148,19 +150,20 @@ impl<T> WaitingSender<T> {
 
 /// The entry of a receiver; the default is a free one. A free one may keep the waker of its last party.
 #[derive(Debug)]
+#[repr(C)]
 struct WaitingReceiver<T> {
     waker: Option<Waker>,
     role: Role<T>,
     kind: WaiterKind,
-    select_id: SelectId,
-    /// The arm of a `select` that also waits for permits: its claim tells whether this receiver may be reserved.
-    arm: Option<ArmHandle>,
     /// Its claim counts this receiver as reserved.
     is_marked: bool,
     /// A thread that was woken for offers of which only tasks may have been notified.
     is_prodded: bool,
     /// It watches its signal.
     is_spinning: bool,
+    select_id: SelectId,
+    /// The arm of a `select` that also waits for permits: its claim tells whether this receiver may be reserved.
+    arm: Option<ArmHandle>,
 }
 
 #[derive(Debug)]
@@ -615,7 +618,9 @@ impl<T> State<T> {
         let sender = self.senders.remove(ticket)?;
         wakes.set_taken(ticket);
         wakes.wake(ticket.index, &mut sender.waker);
-        sender.arm = None;
+        if sender.arm.is_some() {
+            sender.arm = None; // Otherwise that line of the entry is only looked at, and both parties keep it.
+        }
         self.handed_over += 1;
         match mem::replace(&mut sender.waiting, Waiting::Nothing) {
             Waiting::Offer(value) => Some(value),
