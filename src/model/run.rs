@@ -113,6 +113,8 @@ pub(super) struct Party {
     pub(super) is_timed_out: bool,
     /// It has got its turn, and has not done anything since.
     pub(super) is_fresh: bool,
+    /// Another party has woken it since it last waited, while it did not wait.
+    pub(super) was_woken: bool,
     /// It panicked, and nobody has joined it.
     pub(super) has_untold_panic: bool,
     pub(super) turn: Arc<Turn>,
@@ -213,6 +215,8 @@ pub(super) enum Pass {
     Goes,
     /// It could go on, and lets others go first.
     Yields,
+    /// The same for one that was about to wait, and that another party has woken: it does not go round in a circle.
+    YieldsWoken,
     /// It waits, or has ended.
     Stops,
 }
@@ -284,12 +288,14 @@ impl State {
             options.clear();
             options.extend((0..n).map(|i| (first + i) % n).filter(is_ready));
             let is_first_ready = options.first() == Some(&first);
-            let yields = is_first_ready && pass == Pass::Yields;
+            let is_woken = pass == Pass::YieldsWoken;
+            let yields = is_first_ready && (is_woken || pass == Pass::Yields);
             if yields && options.len() > 1 {
                 options.rotate_left(1);
             }
             // A party that only goes round in a circle lets time pass.
-            let is_idle = options.is_empty() || (yields && options.len() == 1);
+            let is_circling = yields && !(is_woken && timers == Timers::WhenIdle);
+            let is_idle = options.is_empty() || (is_circling && options.len() == 1);
             let earliest = match timers {
                 Timers::WhenIdle if !is_idle => None,
                 _ => self.earliest(is_idle),
@@ -409,6 +415,7 @@ impl Run {
             is_late: false,
             is_timed_out: false,
             is_fresh: false,
+            was_woken: false,
             has_untold_panic: false,
             turn: Arc::clone(&turn),
         });
