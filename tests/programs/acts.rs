@@ -76,7 +76,7 @@ pub(crate) async fn act(
     code: u8,
     arg: u8,
 ) -> (Option<Held>, Option<Held>) {
-    if code.is_multiple_of(16) {
+    if code % 16 == 0 {
         leave(seat, held, arg);
         return (None, None);
     }
@@ -134,7 +134,7 @@ async fn operate(seat: &Seat, held: &mut Held, code: u8, arg: u8) {
         },
         End::Client(client) => {
             let arm = Arm::new(held.channel, RECEIVING, Deed::Receive);
-            if code.is_multiple_of(4) {
+            if code % 4 == 0 {
                 run!(seat, arm, first, client.owed());
             } else {
                 run!(seat, arm, first, client.recv());
@@ -155,7 +155,7 @@ async fn operate(seat: &Seat, held: &mut Held, code: u8, arg: u8) {
             }
         },
         End::Asking(client) => {
-            if code.is_multiple_of(3) {
+            if code % 3 == 0 {
                 let arm = Arm::new(held.channel, RECEIVING, Deed::Receive);
                 run!(seat, arm, first, client.owed());
             } else {
@@ -342,7 +342,10 @@ pub(crate) fn leave(seat: &Seat, held: Held, arg: u8) {
             say(word);
             let result = seat.call(|| match word {
                 Why::Closed => writer.finish(),
-                Why::Dropped => Ok(drop(writer)),
+                Why::Dropped => {
+                    drop(writer);
+                    Ok(())
+                }
                 word => writer.end_as(word),
             });
             match result {

@@ -189,7 +189,7 @@ pub(crate) async fn choose(seat: &Seat, ends: &mut [Held], code: u8, arg: u8) {
             seat.drive(arms, op, first, ways.gathering(gathers)).await
         }};
     }
-    let outcome = if code.is_multiple_of(2) {
+    let outcome = if code % 2 == 0 {
         run!(select((lockstep, many)).biased(), false)
     } else {
         run!(select((many, lockstep)).biased(), true)

@@ -61,7 +61,7 @@ impl Program {
             match code {
                 0..=2 => Step::Settle,
                 3 => Step::ArmWaker { party, moment: arg % 3 },
-                4 if arg.is_multiple_of(2) => Step::ArmDrop,
+                4 if arg % 2 == 0 => Step::ArmDrop,
                 _ => Step::Act { party, code: code - 4, arg },
             }
         });

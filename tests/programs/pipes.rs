@@ -137,7 +137,7 @@ mod with {
             first: Option<Command>,
         ) {
             let channel = arm.channel;
-            let op = Reads { reader: &mut self.0, most: n, by_buffer: code.is_multiple_of(2) };
+            let op = Reads { reader: &mut self.0, most: n, by_buffer: code % 2 == 0 };
             let ways = Ways::of_future(&op).with_time_out(|op| Some(op.at_once()));
             let Some((out, way)) = seat.drive(vec![arm], op, first, ways).await else { return };
             let mut world = seat.world.borrow_mut();
