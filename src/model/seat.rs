@@ -149,7 +149,7 @@ impl Seat {
         let (party, step) = (self.party, state.steps);
         state.parties[party].status = Status::Waiting { deadline, recheck };
         state.parties[party].since = step;
-        state.parties[party].was_woken = false;
+        state.parties[party].goes_round = false;
         state.parties[party].is_timed_out = false;
         state.push(party, What::Waits, None, 0);
         if !self.hand_over(state, Pass::Stops) {
@@ -177,8 +177,8 @@ impl Seat {
 
     /// The party has woken itself, or was woken before it waited: others go first.
     pub(crate) fn wait_awake(&self) {
-        let was_woken = mem::take(&mut self.run.state().parties[self.party].was_woken);
-        let pass = if was_woken { Pass::YieldsWoken } else { Pass::Yields };
+        let goes_round = mem::replace(&mut self.run.state().parties[self.party].goes_round, true);
+        let pass = if goes_round { Pass::Yields } else { Pass::YieldsOnce };
         self.point(pass, false, |state, party| {
             state.push(party, What::Yields, None, 0);
         });
@@ -207,7 +207,7 @@ impl Seat {
                 }
             }
         } else if by.is_some_and(|by| by != self.party) {
-            state.parties[self.party].was_woken = true;
+            state.parties[self.party].goes_round = false;
         }
         drop(state);
         self.run.changed.notify_all();

@@ -56,8 +56,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => ch.clone().prop_map(Step::RecvNow),
         3 => (ch.clone(), any::<bool>()).prop_map(|(ch, is_used)| Step::Reserve(ch, is_used)),
         2 => ch.clone().prop_map(Step::KeepRecv),
-        2 => ch.clone().prop_map(Step::SendOnce),
-        2 => ch.clone().prop_map(Step::RecvOnce),
+        3 => ch.clone().prop_map(Step::SendOnce),
+        5 => ch.clone().prop_map(Step::RecvOnce),
         4 => two.clone().prop_map(|(a, b)| Step::Choose(a, b)),
         2 => two.clone().prop_map(|(a, b)| Step::ChooseRecv(a, b)),
         3 => two.clone().prop_map(|(a, b)| Step::ChooseSend(a, b)),
@@ -548,7 +548,7 @@ proptest! {
         channels in 1..=2_usize,
         is_idle_time in any::<bool>(),
         has_witness in any::<bool>(),
-        s in schedules(12),
+        s in schedules(20),
     ) {
         let timers = if is_idle_time { Timers::WhenIdle } else { Timers::AnyTime };
         let model = Model::new().timers(timers);
