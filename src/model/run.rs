@@ -113,7 +113,7 @@ pub(super) struct Party {
     pub(super) is_timed_out: bool,
     /// It has got its turn, and has not done anything since.
     pub(super) is_fresh: bool,
-    /// It has woken itself since it last waited, and no other party has woken it since.
+    /// It has woken itself since it last waited or had something done, and no other party has woken it since.
     pub(super) goes_round: bool,
     /// It panicked, and nobody has joined it.
     pub(super) has_untold_panic: bool,
