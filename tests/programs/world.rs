@@ -121,8 +121,8 @@ pub(crate) struct Channel {
     pub(crate) forgotten: usize,
     /// The greatest number received so far, downward and upward.
     last: [Option<usize>; 2],
-    /// A flush may make the next batch short.
-    is_flushed: bool,
+    /// How many values there were when the last flush began: a batch of them may be short.
+    flushed: usize,
     pub(crate) handed_over: u64,
     /// Bytes of a pipe.
     pub(crate) written: usize,
@@ -183,7 +183,7 @@ impl World {
             permits: 0,
             forgotten: 0,
             last: [None; 2],
-            is_flushed: false,
+            flushed: 0,
             handed_over: 0,
             written: 0,
             read: 0,
@@ -264,7 +264,7 @@ impl World {
         self.uids += 1;
         for arm in &arms {
             if arm.deed == Deed::Flush {
-                self.channels[arm.channel].is_flushed = true;
+                self.channels[arm.channel].flushed = ledger::fates().len();
             }
         }
         self.seats[party] = Seat { is_busy: true, waits: false, uid: self.uids, arms };
@@ -516,11 +516,9 @@ impl World {
         if let Deed::Read(n) = arm.deed {
             let count = values.len();
             assert!(count <= n, "{count} items, where {n} were asked for");
-            let may_be_short = channel.is_flushed || channel.said[SENDING].is_some();
+            let is_flushed = values.iter().all(|value| value.0 < channel.flushed);
+            let may_be_short = is_flushed || channel.said[SENDING].is_some();
             assert!(count == n || may_be_short, "{count} items, where {n} were asked for");
-        }
-        if !values.is_empty() && arm.side == RECEIVING {
-            channel.is_flushed = false;
         }
         for value in &values {
             self.receive(uid, arm.channel, value);
