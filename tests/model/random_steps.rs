@@ -167,13 +167,15 @@ impl Party {
     fn failed(&self, ch: usize, why: Why) {
         let board = lock(&self.board);
         if why.is_end() {
-            let side_has_gone = |side: usize| board.ends[ch][side] == 0;
-            let is_closed = board.is_closed[ch];
+            // The last end of a side tells the worst that one of the side has said.
+            let said = |is_dropped: bool| {
+                (0..2).any(|side| {
+                    board.ends[ch][side] == 0 && board.is_dropped[ch][side] == is_dropped
+                })
+            };
             let may_be = match why {
-                Why::Closed => is_closed || (0..2).any(side_has_gone),
-                Why::Dropped => {
-                    (0..2).any(|side| side_has_gone(side) && board.is_dropped[ch][side])
-                }
+                Why::Closed => board.is_closed[ch] || said(false),
+                Why::Dropped => said(true),
                 _ => false,
             };
             assert!(may_be, "{why:?} on channel {ch}, which has {:?} ends", board.ends[ch]);
@@ -548,7 +550,7 @@ proptest! {
         channels in 1..=2_usize,
         is_idle_time in any::<bool>(),
         has_witness in any::<bool>(),
-        s in schedules(20),
+        s in schedules(10),
     ) {
         let timers = if is_idle_time { Timers::WhenIdle } else { Timers::AnyTime };
         let model = Model::new().timers(timers);
