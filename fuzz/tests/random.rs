@@ -28,7 +28,7 @@ fn number(name: &str) -> Option<u64> {
 #[test]
 fn random_programs_agree_with_the_reference() {
     let seed = number("HANDOVER_SEED").unwrap_or_else(|| RandomState::new().hash_one(0) >> 16);
-    let runs = number("HANDOVER_RUNS").unwrap_or(20_000);
+    let runs = number("HANDOVER_RUNS").unwrap_or(10_000);
     println!("HANDOVER_SEED={seed} HANDOVER_RUNS={runs}");
     let known = stored();
     let mut dice = Dice::new(seed);

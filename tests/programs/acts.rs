@@ -7,6 +7,7 @@ use super::party::{Command, Seat, run};
 use super::pipes::{PipeReads, PipeWrites};
 use super::world::{Arm, Deed, RECEIVING, SENDING};
 
+#[cfg_attr(not(feature = "futures-io"), allow(dead_code, reason = "there are no pipes then"))]
 pub(crate) enum End {
     Server(Server<Value>),
     Client(Client<Value>),

@@ -232,6 +232,7 @@ impl<O: Future> Ways<O> {
         Self { looks: false, ..Self::of(op, drops, drops) }
     }
 
+    #[cfg_attr(not(feature = "futures-io"), allow(dead_code, reason = "there are no pipes then"))]
     pub(crate) fn with_time_out(self, time_out: fn(O) -> Option<O::Output>) -> Self {
         Self { time_out, ..self }
     }
