@@ -149,6 +149,8 @@ impl<S: Step> Op<S> {
         let origin = self.origin();
         let output = run(&mut self.step, origin);
         self.is_done = true;
+        // Before the output is on its way out: if a destructor in the operation panics, the compiler would leak what is returned.
+        drop(self);
         output
     }
 

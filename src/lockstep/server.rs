@@ -238,6 +238,14 @@ impl<T, U> Server<T, U> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn finish_with(mut self, item: T) -> Result<(), SendError<T>> {
+        let result = self.leave_with(item);
+        // Before the result is on its way out: if a waker's destructor panics, the compiler would leak what is returned.
+        drop(self);
+        result
+    }
+
+    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
+    fn leave_with(&mut self, item: T) -> Result<(), SendError<T>> {
         let half = &mut self.half;
         point::act(const { Name::of("Server::finish_with") }, || half.channel());
         let mut message = Some(Message::Answer(item));

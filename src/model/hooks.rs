@@ -238,6 +238,8 @@ impl Begun {
             (Some(&(_, channel)), _) | (None, &[(_, channel)]) => channel,
             _ => 0,
         };
+        // What was in vain may come in a circle.
+        state.parties[party].goes_round &= ending != Ending::Done;
         let what = What::Did(Name::Method(origin.name()), ending, arm.map(|&(origin, _)| origin));
         state.push(party, what, None, channel);
     }

@@ -113,6 +113,8 @@ pub(super) struct Party {
     pub(super) is_timed_out: bool,
     /// It has got its turn, and has not done anything since.
     pub(super) is_fresh: bool,
+    /// It has woken itself since it last waited or had something done, and no other party has woken it since.
+    pub(super) goes_round: bool,
     /// It panicked, and nobody has joined it.
     pub(super) has_untold_panic: bool,
     pub(super) turn: Arc<Turn>,
@@ -213,6 +215,8 @@ pub(super) enum Pass {
     Goes,
     /// It could go on, and lets others go first.
     Yields,
+    /// The same for one that was about to wait and was woken, for the first time or by another party: it does not go round in a circle.
+    YieldsOnce,
     /// It waits, or has ended.
     Stops,
 }
@@ -284,12 +288,14 @@ impl State {
             options.clear();
             options.extend((0..n).map(|i| (first + i) % n).filter(is_ready));
             let is_first_ready = options.first() == Some(&first);
-            let yields = is_first_ready && pass == Pass::Yields;
+            let yields = is_first_ready && matches!(pass, Pass::Yields | Pass::YieldsOnce);
             if yields && options.len() > 1 {
                 options.rotate_left(1);
             }
             // A party that only goes round in a circle lets time pass.
-            let is_idle = options.is_empty() || (yields && options.len() == 1);
+            let may_wait_next = pass == Pass::YieldsOnce && timers == Timers::WhenIdle;
+            let is_circling = yields && !may_wait_next;
+            let is_idle = options.is_empty() || (is_circling && options.len() == 1);
             let earliest = match timers {
                 Timers::WhenIdle if !is_idle => None,
                 _ => self.earliest(is_idle),
@@ -409,6 +415,7 @@ impl Run {
             is_late: false,
             is_timed_out: false,
             is_fresh: false,
+            goes_round: false,
             has_untold_panic: false,
             turn: Arc::clone(&turn),
         });

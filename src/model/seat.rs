@@ -1,5 +1,6 @@
 //! A party as its own thread and its wakers know it: how it passes its turn on, waits, and is unwound.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
@@ -122,7 +123,7 @@ impl Seat {
             return self.unwind_if_ending();
         }
         note(&mut state, self.party);
-        let is_fresh = std::mem::take(&mut state.parties[self.party].is_fresh);
+        let is_fresh = mem::take(&mut state.parties[self.party].is_fresh);
         if is_fresh && is_poll {
             return; // It was just chosen for this.
         }
@@ -148,6 +149,7 @@ impl Seat {
         let (party, step) = (self.party, state.steps);
         state.parties[party].status = Status::Waiting { deadline, recheck };
         state.parties[party].since = step;
+        state.parties[party].goes_round = false;
         state.parties[party].is_timed_out = false;
         state.push(party, What::Waits, None, 0);
         if !self.hand_over(state, Pass::Stops) {
@@ -175,7 +177,9 @@ impl Seat {
 
     /// The party has woken itself, or was woken before it waited: others go first.
     pub(crate) fn wait_awake(&self) {
-        self.point(Pass::Yields, false, |state, party| {
+        let goes_round = mem::replace(&mut self.run.state().parties[self.party].goes_round, true);
+        let pass = if goes_round { Pass::Yields } else { Pass::YieldsOnce };
+        self.point(pass, false, |state, party| {
             state.push(party, What::Yields, None, 0);
         });
         if !self.run.is_ending() {
@@ -202,6 +206,8 @@ impl Seat {
                     }
                 }
             }
+        } else if by.is_some_and(|by| by != self.party) {
+            state.parties[self.party].goes_round = false;
         }
         drop(state);
         self.run.changed.notify_all();
@@ -226,7 +232,7 @@ impl Seat {
         let kind = party.kind;
         state.push(self.party, What::Ends, None, 0);
         if let PartyKind::Scoped(scope) = kind {
-            let waiters = std::mem::take(&mut state.scope_waiters);
+            let waiters = mem::take(&mut state.scope_waiters);
             let (ours, others) = waiters.into_iter().partition(|&(waited, _)| waited == scope);
             state.scope_waiters = others;
             drop(state);
@@ -274,7 +280,7 @@ impl Seat {
         let mut has_panicked = false;
         for party in &mut state.parties {
             if party.kind == PartyKind::Scoped(scope) {
-                has_panicked |= std::mem::take(&mut party.has_untold_panic);
+                has_panicked |= mem::take(&mut party.has_untold_panic);
                 party.kind = PartyKind::Scoped(0);
             }
         }

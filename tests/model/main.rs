@@ -9,6 +9,7 @@ mod hostile;
 mod kinds;
 mod pitfalls;
 mod programs;
+mod random_steps;
 mod shrinking;
 mod speed;
 mod support;

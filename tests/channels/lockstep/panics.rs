@@ -290,3 +290,40 @@ fn a_write_in_which_the_iterator_panics_leaves_a_whole_end() {
     server.finish_with(9).unwrap();
     assert_eq!(client.recv().now(), Ok(9));
 }
+
+/// Its destructor panics.
+struct Loud;
+
+impl Drop for Loud {
+    fn drop(&mut self) {
+        quiet_panic();
+    }
+}
+
+#[test]
+fn a_demand_whose_destructor_panics_does_not_take_the_last_item_along() {
+    let _watchdog = Watchdog::new();
+    let census = Census::new();
+    let (server, mut client) = duplex();
+    server.finish_with(census.make()).unwrap();
+    let mut ask = client.exchange(Loud);
+    assert_eq!(ready(&mut ask).ok().unwrap(), 0);
+    drop(ask);
+    assert_eq!(client.end(), None);
+    assert_eq!(client.owed().now().unwrap_err().why(), Why::Closed);
+    census.assert_settled();
+}
+
+#[test]
+fn a_waker_whose_drop_panics_does_not_leak_the_item_that_comes_back() {
+    let _watchdog = Watchdog::new();
+    let census = Census::new();
+    let hook = Hook::new();
+    let (mut server, client) = simplex();
+    pend_with(&mut server.demand(), &hook.waker());
+    drop(client);
+    hook.set_panic(Moment::Drop);
+    let item = census.make();
+    assert!(panics(|| server.finish_with(item)), "its waker was not dropped");
+    census.assert_settled();
+}

@@ -253,3 +253,28 @@ fn wakers_may_use_the_same_channels() {
     assert!(matches!(poll_with(&mut choice, &waker), std::task::Poll::Ready(Sel2::A(Ok(())))));
     assert_eq!(bell.rings(), 0);
 }
+
+#[test]
+fn an_arm_whose_destructor_panics_does_not_leak_what_another_arm_has_received() {
+    /// Its destructor panics.
+    struct Loud;
+
+    impl Drop for Loud {
+        fn drop(&mut self) {
+            quiet_panic();
+        }
+    }
+
+    let _watchdog = Watchdog::new();
+    let census = Census::new();
+    let (tx, rx) = rendezvous();
+    let (mut writer, _reader) = stream();
+    for waits in [false, true] {
+        let mut send = tx.send(census.make());
+        pend(&mut send);
+        let choice = select((rx.recv(), writer.write([Loud]))).biased();
+        assert!(panics(|| if waits { choice.wait_deadline(past()) } else { choice.now() }));
+        assert!(ready(&mut send).is_ok());
+    }
+    census.assert_settled();
+}
