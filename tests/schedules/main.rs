@@ -18,9 +18,11 @@
 mod census;
 mod crossing;
 mod explore;
+mod hostile;
 mod lockstep;
 mod party;
 mod pipes;
+mod producers;
 mod program;
 mod streams;
 mod turns;
@@ -56,4 +58,7 @@ scenarios! {
     streams: || streams::run(false);
     streams_left_early: || streams::run(true);
     pipes: pipes::run;
+    producers: producers::run;
+    hostile_rendezvous: hostile::over_a_rendezvous;
+    hostile_stream: hostile::over_a_stream;
 }
