@@ -33,6 +33,8 @@ pub(crate) enum Mix {
     Selects,
     /// Selects and single operations with permits, that wait for good.
     Permits,
+    /// Selects of a permit on one channel and a receive on another, that wait for good or are given up.
+    Crosswise,
     /// Operations and selects that are dropped, kept, forgotten.
     Kept,
     /// Channels are closed, and weak ends upgraded.
@@ -46,7 +48,7 @@ impl Mix {
         let common =
             [Kind::Send, Kind::Send, Kind::Send, Kind::Recv, Kind::Recv, Kind::Recv, Kind::Recv];
         match (self, below(10)) {
-            (Mix::Permits, 0..3) => Kind::Reserve,
+            (Mix::Permits | Mix::Crosswise, 0..3) => Kind::Reserve,
             (Mix::All | Mix::Kept, 0) => Kind::Reserve,
             (Mix::Ends | Mix::All, 1) => Kind::Closed,
             (_, 8) => Kind::SendAll,
@@ -67,6 +69,13 @@ impl Mix {
         match self {
             Mix::Plain | Mix::Selects | Mix::Permits if is_alone => Way::for_good(),
             Mix::Plain | Mix::Selects | Mix::Permits => Way::Await,
+            Mix::Crosswise if !one_in(6) => {
+                if is_alone {
+                    Way::for_good()
+                } else {
+                    Way::Await
+                }
+            }
             Mix::Kept if one_in(2) => Way::Leave(1 + below(2)),
             _ if is_alone => Way::any(),
             _ => Way::of_task(),
@@ -83,10 +92,26 @@ impl Mix {
             let (channel, side) = (below(channels), below(2));
             return pick(&[Act::Close, Act::Upgrade])(channel, side);
         }
+        if self == Mix::Crosswise && !one_in(5) {
+            return self.crosswise(channels, is_alone);
+        }
         let count = self.arms();
         let arm =
             |_| Arm { kind: self.kind(count > 1), channel: below(channels), items: 1 + below(3) };
         Act::Operation { arms: (0..count).map(arm).collect(), way: self.way(is_alone) }
+    }
+
+    /// What two parties can only do one after the other: each wants a permit for the other's receive.
+    fn crosswise(self, channels: usize, is_alone: bool) -> Act {
+        let from = below(channels);
+        let arm = |kind, channel| Arm { kind, channel, items: 1 };
+        let mut arms =
+            vec![arm(Kind::Reserve, from), arm(Kind::Recv, (from + 1 + below(2)) % channels)];
+        if one_in(4) {
+            let kind = pick(&[Kind::Reserve, Kind::Recv, Kind::Send]);
+            arms.push(arm(kind, below(channels)));
+        }
+        Act::Operation { arms, way: self.way(is_alone) }
     }
 
     /// For one party. If it `is_alone`, no other party shares its thread.

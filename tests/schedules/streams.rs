@@ -14,7 +14,7 @@ use shuttle::thread;
 
 use crate::census::{Census, Item};
 use crate::explore::{note, tally};
-use crate::ways::{Driven, Way, below, choose, drive, one_in};
+use crate::ways::{Driven, Way, below, choose, drive, one_in, pick};
 
 /// What is left to write, and what may be missing at the reader.
 struct Writing {
@@ -310,4 +310,46 @@ pub(crate) fn run(leave_early: bool) {
     }
     noise.join().unwrap();
     census.assert_empty();
+}
+
+/// A write without an end, to a reader that asks for all of it, gives that up, and asks for less: the writer must see that between two items.
+pub(crate) fn endless() {
+    let (mut writer, mut reader) = stream::<usize>();
+    let peer = reader.peer();
+    let writing = thread::spawn(move || {
+        let items = (0..).inspect(|_| thread::yield_now());
+        if one_in(2) {
+            writer.write(items).wait().is_err()
+        } else {
+            block_on(writer.write_local(items)).is_err()
+        }
+    });
+    let watching = thread::spawn(move || peer.is_closed());
+    let mut numbers = Vec::new();
+    block_on(async {
+        while numbers.len() < 4 {
+            let way = pick(&[Way::BlockFor, Way::Until(2), Way::Leave(1), Way::Leave(2)]);
+            assert!(
+                !matches!(drive(reader.read_all(), way).await, Driven::Done(Ok(_))),
+                "it has no end"
+            );
+            let kind = below(3);
+            note(|| {
+                format!(
+                    "reader: gave up by {way:?}, has {}, goes on in the way {kind}",
+                    numbers.len()
+                )
+            });
+            match kind {
+                0 => numbers.push(reader.recv().await.unwrap()),
+                1 => numbers.push(reader.recv().wait().unwrap()),
+                _ => numbers.extend(reader.read_some(2).await.unwrap()),
+            }
+        }
+    });
+    drop(reader);
+    assert!(numbers.iter().copied().eq(0..numbers.len()), "{numbers:?}");
+    assert!(writing.join().unwrap(), "the reader has left");
+    watching.join().unwrap();
+    tally(numbers.len(), numbers.len());
 }

@@ -105,7 +105,29 @@ struct Receive<'a> {
     got: Option<usize>,
 }
 
-impl Receive<'_> {
+impl<'a> Receive<'a> {
+    fn new(rx: &'a Receiver<usize>) -> Self {
+        Self {
+            op: Some(Box::pin(receive(rx))),
+            bell: Arc::new(Bell { is_rung: AtomicBool::new(false), owner: thread::current() }),
+            got: None,
+        }
+    }
+
+    /// Polls whenever it is woken, until it has a value.
+    fn wait(&mut self) -> usize {
+        loop {
+            if let Some(got) = self.got {
+                return got;
+            }
+            if self.bell.is_rung.swap(false, Relaxed) {
+                self.poll();
+            } else {
+                thread::park();
+            }
+        }
+    }
+
     fn poll(&mut self) {
         let Some(op) = &mut self.op else { return };
         let waker = Waker::from(Arc::clone(&self.bell));
@@ -127,13 +149,7 @@ pub(crate) fn of_receiving_tasks() {
     let (tx, rx) = rendezvous::<usize>();
     let count = 3 + below(3);
     let values = 1 + below(count);
-    let mut receives: Vec<Receive<'_>> = (0..count)
-        .map(|_| Receive {
-            op: Some(Box::pin(receive(&rx))),
-            bell: Arc::new(Bell { is_rung: AtomicBool::new(false), owner: thread::current() }),
-            got: None,
-        })
-        .collect();
+    let mut receives: Vec<Receive<'_>> = (0..count).map(|_| Receive::new(&rx)).collect();
     receives.iter_mut().for_each(Receive::poll);
     let senders = send_by(tx, values);
     let mut has_left = vec![false; count];
@@ -191,6 +207,41 @@ pub(crate) fn of_receiving_threads() {
     served.sort_unstable();
     assert!(served.iter().copied().eq(0..values), "the first {values}, not {served:?}");
     tally(values, values);
+}
+
+/// A permit keeps a task that receives for its value, whatever others offer meanwhile.
+pub(crate) fn of_permits() {
+    const BY_PERMIT: usize = 100;
+    let (tx, rx) = rendezvous::<usize>();
+    let mut receive = Receive::new(&rx);
+    receive.poll();
+    let waiting = 1 + below(2);
+    let senders: Vec<_> = (0..waiting)
+        .map(|n| {
+            let tx = tx.clone();
+            thread::spawn(move || tx.send(n).wait().is_ok())
+        })
+        .collect();
+    let permit_sender = {
+        let tx = tx.clone();
+        thread::spawn(move || {
+            let Ok(permit) = tx.reserve().now() else { return false }; // A sender was faster.
+            for _ in 0..below(4) {
+                yield_now();
+            }
+            let send = permit.send(BY_PERMIT);
+            if one_in(2) { send.wait().is_ok() } else { block_on(send).is_ok() }
+        })
+    };
+    let got = receive.wait();
+    drop(receive);
+    rx.close();
+    let by_permit = permit_sender.join().unwrap();
+    let sent = senders.into_iter().map(|sender| sender.join().unwrap());
+    let others = sent.filter(|is_sent| *is_sent).count();
+    assert_eq!(got == BY_PERMIT, by_permit, "the permit's value goes to its receiver");
+    assert_eq!(others, usize::from(!by_permit));
+    tally(waiting + 1, 1);
 }
 
 /// One to three parties that send so many values together.

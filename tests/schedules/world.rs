@@ -91,6 +91,8 @@ pub(crate) struct State {
     /// The ends of each channel: those that send, those that receive.
     ends: Vec<[usize; 2]>,
     pub(crate) values: Vec<Record>,
+    /// How often a party has begun to do something else.
+    steps: usize,
 }
 
 /// See above. Its lock is never held while another party runs.
@@ -123,6 +125,7 @@ impl World {
                 has_ended: vec![false; channels],
                 ends: vec![[1, 1]; channels],
                 values: Vec::new(),
+                steps: 0,
             }),
         })
     }
@@ -133,7 +136,10 @@ impl World {
 
     pub(crate) fn set(&self, party: usize, doing: Doing) {
         note(|| format!("{party}: {doing:?}"));
-        self.with(|state| state.doing[party] = doing);
+        self.with(|state| {
+            state.doing[party] = doing;
+            state.steps += 1;
+        });
         self.supervisor.unpark();
     }
 
@@ -224,6 +230,34 @@ impl World {
             }
             shuttle::thread::park();
         }
+    }
+
+    /// How often a party has begun to do something else.
+    pub(crate) fn steps(&self) -> usize {
+        self.with(|state| state.steps)
+    }
+
+    /// How many receivers must come to a channel until an offer has been passed on to one that takes it, if offers stand there that are left to
+    /// receives that are kept; and how many steps there were by now.
+    pub(crate) fn relief(&self, channel: usize) -> Option<(usize, usize)> {
+        self.with(|state| {
+            let wish = Wish { kind: Kind::Recv, channel };
+            let kept =
+                state.kept.iter().flat_map(|kept| &kept.wishes).filter(|w| **w == wish).count();
+            let waiting = || {
+                state.doing.iter().flat_map(|doing| match doing {
+                    Doing::Waiting { wishes, .. } => &wishes[..],
+                    _ => &[],
+                })
+            };
+            let is_offered = waiting().any(|wish| wish.kind.is_send() && wish.channel == channel);
+            let has_offers = is_offered || state.has_kept_offer(channel);
+            let is_due = kept > 0
+                && has_offers
+                && !state.has_ended_now(channel)
+                && !state.keeps(Kind::Reserve, channel);
+            is_due.then(|| (kept + waiting().filter(|w| **w == wish).count() + 1, state.steps))
+        })
     }
 
     /// How many values of a channel were received.
