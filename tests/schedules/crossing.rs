@@ -4,13 +4,12 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::Poll;
 
 use handover::{Receiver, Sender, rendezvous};
 use shuttle::future::block_on;
-use shuttle::thread::{self, Thread};
+use shuttle::thread;
 
-use crate::explore::note;
 use crate::party::{Ends, Party};
 use crate::program::{Act, Mix};
 use crate::ways::{below, one_in, pick};
@@ -81,48 +80,6 @@ fn spawn(mut parties: Vec<(Party, Vec<Act>)>) -> thread::JoinHandle<()> {
     })
 }
 
-/// Wakes the supervisor.
-struct Bell(Thread);
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// All wait, and an offer is left to a receive that is kept. Each task that begins to wait has an offer passed on to the next task: sooner or
-/// later somebody must go on.
-fn relieve(
-    world: &World,
-    channel: usize,
-    receiver: &Receiver<Value>,
-    (count, steps): (usize, usize),
-) {
-    let waker = Waker::from(Arc::new(Bell(thread::current())));
-    let mut context = Context::from_waker(&waker);
-    let mut receives = Vec::new();
-    loop {
-        if receives.len() < count {
-            receives.push(receiver.recv());
-        }
-        for receive in &mut receives {
-            if let Poll::Ready(received) = Pin::new(receive).poll(&mut context) {
-                if let Ok(value) = received {
-                    note(|| format!("the supervisor receives {} from {channel}", value.id));
-                    world.with(|state| state.values[value.id].deliveries += 1);
-                }
-                return;
-            }
-        }
-        if world.steps() != steps {
-            return;
-        }
-        if receives.len() == count {
-            thread::park();
-        }
-    }
-}
-
 /// Closes what is still open, by any end that lives.
 fn close_all(world: &World, weak: &[Ends]) {
     for (channel, ends) in weak.iter().enumerate() {
@@ -184,14 +141,7 @@ pub(crate) fn run(mix: Mix) {
         own.push((keep(0).then_some(sender), keep(1).then_some(receiver)));
     }
     while !world.wait_until_quiet() {
-        let due = (0..weak.len()).find_map(|channel| Some((channel, world.relief(channel)?)));
-        let receiver = due.and_then(|(channel, _)| weak[channel].weak.as_ref()?.1.upgrade());
-        match (due, receiver) {
-            (Some((channel, relief)), Some(receiver)) => {
-                relieve(&world, channel, &receiver, relief);
-            }
-            _ => close_all(&world, &weak),
-        }
+        close_all(&world, &weak);
     }
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     for (channel, (sender, receiver)) in own.iter().enumerate() {

@@ -230,17 +230,19 @@ pub(crate) fn of_permits() {
                 yield_now();
             }
             let send = permit.send(BY_PERMIT);
-            if one_in(2) { send.wait().is_ok() } else { block_on(send).is_ok() }
+            let sent = if one_in(2) { send.wait() } else { block_on(send) };
+            assert!(sent.is_ok(), "the receiver that it kept has taken another value");
+            true
         })
     };
     let got = receive.wait();
     drop(receive);
     rx.close();
-    let by_permit = permit_sender.join().unwrap();
+    let had_permit = permit_sender.join().unwrap();
     let sent = senders.into_iter().map(|sender| sender.join().unwrap());
     let others = sent.filter(|is_sent| *is_sent).count();
-    assert_eq!(got == BY_PERMIT, by_permit, "the permit's value goes to its receiver");
-    assert_eq!(others, usize::from(!by_permit));
+    assert_eq!(got == BY_PERMIT, had_permit, "the permit's value goes to its receiver");
+    assert_eq!(others, usize::from(!had_permit));
     tally(waiting + 1, 1);
 }
 

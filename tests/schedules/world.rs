@@ -14,7 +14,7 @@
 //! |-----------|--------------------------------------------------------------------------------|
 //! | a send    | a receiver must take its value                                                 |
 //! | a receive | it may hold up one offer: of the receivers behind, only a thread must go on     |
-//! | a reserve | it may keep a receiver: none must go on                                        |
+//! | a reserve | it may keep a receiver: none must go on, nor be granted a permit itself         |
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -91,8 +91,6 @@ pub(crate) struct State {
     /// The ends of each channel: those that send, those that receive.
     ends: Vec<[usize; 2]>,
     pub(crate) values: Vec<Record>,
-    /// How often a party has begun to do something else.
-    steps: usize,
 }
 
 /// See above. Its lock is never held while another party runs.
@@ -125,7 +123,6 @@ impl World {
                 has_ended: vec![false; channels],
                 ends: vec![[1, 1]; channels],
                 values: Vec::new(),
-                steps: 0,
             }),
         })
     }
@@ -136,10 +133,7 @@ impl World {
 
     pub(crate) fn set(&self, party: usize, doing: Doing) {
         note(|| format!("{party}: {doing:?}"));
-        self.with(|state| {
-            state.doing[party] = doing;
-            state.steps += 1;
-        });
+        self.with(|state| state.doing[party] = doing);
         self.supervisor.unpark();
     }
 
@@ -232,34 +226,6 @@ impl World {
         }
     }
 
-    /// How often a party has begun to do something else.
-    pub(crate) fn steps(&self) -> usize {
-        self.with(|state| state.steps)
-    }
-
-    /// How many receivers must come to a channel until an offer has been passed on to one that takes it, if offers stand there that are left to
-    /// receives that are kept; and how many steps there were by now.
-    pub(crate) fn relief(&self, channel: usize) -> Option<(usize, usize)> {
-        self.with(|state| {
-            let wish = Wish { kind: Kind::Recv, channel };
-            let kept =
-                state.kept.iter().flat_map(|kept| &kept.wishes).filter(|w| **w == wish).count();
-            let waiting = || {
-                state.doing.iter().flat_map(|doing| match doing {
-                    Doing::Waiting { wishes, .. } => &wishes[..],
-                    _ => &[],
-                })
-            };
-            let is_offered = waiting().any(|wish| wish.kind.is_send() && wish.channel == channel);
-            let has_offers = is_offered || state.has_kept_offer(channel);
-            let is_due = kept > 0
-                && has_offers
-                && !state.has_ended_now(channel)
-                && !state.keeps(Kind::Reserve, channel);
-            is_due.then(|| (kept + waiting().filter(|w| **w == wish).count() + 1, state.steps))
-        })
-    }
-
     /// How many values of a channel were received.
     pub(crate) fn delivered(&self, channel: usize) -> u64 {
         self.with(|state| {
@@ -308,6 +274,12 @@ impl State {
         })
     }
 
+    /// Whether a kept reserve may have a receiving arm of a party with these arms: then the party gets no permit itself.
+    fn is_held(&self, wishes: &[Wish]) -> bool {
+        let is_kept = |wish: &Wish| self.keeps(Kind::Reserve, wish.channel);
+        wishes.iter().any(|wish| wish.kind == Kind::Recv && is_kept(wish))
+    }
+
     /// Whether one of the parties that wait must go on.
     fn must_go_on(&self) -> bool {
         let waiting = || {
@@ -324,18 +296,22 @@ impl State {
                 if kind != Kind::Recv || self.keeps(Kind::Reserve, channel) {
                     continue;
                 }
-                let others = || waiting().filter(|(other, ..)| *other != party);
-                let is_wished = |fits: fn(Kind) -> bool| {
-                    others().any(|(_, wishes, _)| {
-                        wishes.iter().any(|wish| wish.channel == channel && fits(wish.kind))
-                    })
+                let others = || {
+                    let others = waiting().filter(|(other, ..)| *other != party);
+                    others.map(|(_, wishes, _)| &wishes[..])
                 };
-                if is_wished(|kind| kind == Kind::Reserve) {
+                let is_wish = |wish: &Wish, fits: fn(Kind) -> bool| {
+                    wish.channel == channel && fits(wish.kind)
+                };
+                let is_reserve = |wish: &Wish| is_wish(wish, |kind| kind == Kind::Reserve);
+                if others().any(|wishes| wishes.iter().any(is_reserve) && !self.is_held(wishes)) {
                     return true;
                 }
+                let is_send = |wish: &Wish| is_wish(wish, Kind::is_send);
+                let is_offered = others().any(|wishes| wishes.iter().any(is_send))
+                    || self.has_kept_offer(channel);
                 let may_be_passed_over = !is_thread && self.keeps(Kind::Recv, channel);
-                if !may_be_passed_over && (is_wished(Kind::is_send) || self.has_kept_offer(channel))
-                {
+                if is_offered && !may_be_passed_over {
                     return true;
                 }
             }
