@@ -223,7 +223,7 @@ impl SelectId {
     pub(crate) const NONE: Self = Self(0);
 }
 
-#[cfg(all(test, not(handover_loom)))]
+#[cfg(all(test, not(any(handover_loom, handover_shuttle))))]
 mod tests {
     use super::*;
 

@@ -21,6 +21,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use crate::error::Why;
+use crate::sync;
 
 pub(crate) use seat::{Seat, leave_seat, take_seat};
 
@@ -318,7 +319,7 @@ pub(crate) fn now() -> Instant {
             return now;
         }
     }
-    Instant::now()
+    sync::now()
 }
 
 /// A channel was made. `kind` is the function that made it.

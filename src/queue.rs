@@ -406,7 +406,7 @@ impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
     }
 }
 
-#[cfg(all(test, not(handover_loom)))]
+#[cfg(all(test, not(any(handover_loom, handover_shuttle))))]
 mod tests {
     use super::*;
 

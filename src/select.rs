@@ -32,7 +32,7 @@ use crate::operation::{Op, Until};
 use crate::panics::FirstPanic;
 use crate::point::{ChannelId, Name, Origin, Seat};
 use crate::step::{Attempt, PutMode, Step, Waiter};
-use crate::sync::Arc;
+use crate::sync::{self, Arc};
 use crate::wait::{AdaptiveSpin, WaiterKind};
 
 mod arms;
@@ -394,7 +394,7 @@ impl<A: Arms> Step for SelectingStep<A> {
     }
 }
 
-thread_local! {
+sync::thread_local! {
     /// A loop makes a new select for each round: what its thread has learned about spinning stays with the thread.
     static SPIN: Cell<AdaptiveSpin> = const { Cell::new(AdaptiveSpin::new()) };
 }

@@ -74,7 +74,7 @@ use crate::wait::{AdaptiveSpin, this_thread};
 
 pub(crate) mod driven;
 mod outgoing;
-#[cfg(all(test, not(handover_loom)))]
+#[cfg(all(test, not(any(handover_loom, handover_shuttle))))]
 mod walk;
 mod watch;
 mod word;

@@ -1,5 +1,5 @@
 //! A pipe allocates its channel and one buffer, and nothing for what goes through it. Counted by the global allocator, so this file has one test.
-#![cfg(not(handover_loom))]
+#![cfg(not(any(handover_loom, handover_shuttle)))]
 #![allow(unsafe_code)] // a global allocator can be had in no other way
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -1,5 +1,5 @@
 //! Who waits: what is listed, from when to when. The list is that of the process, so these tests run one after the other.
-#![cfg(all(feature = "diagnose", not(handover_loom)))]
+#![cfg(all(feature = "diagnose", not(any(handover_loom, handover_shuttle))))]
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -116,7 +116,7 @@ impl Signals {
     }
 }
 
-#[cfg(all(test, not(handover_loom)))]
+#[cfg(all(test, not(any(handover_loom, handover_shuttle))))]
 mod tests {
     use super::*;
 

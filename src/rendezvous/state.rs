@@ -63,9 +63,9 @@ use crate::wait::WaiterKind;
 mod plain;
 mod receiving;
 mod sending;
-#[cfg(all(test, not(handover_loom)))]
+#[cfg(all(test, not(any(handover_loom, handover_shuttle))))]
 mod tests;
-#[cfg(all(test, not(handover_loom)))]
+#[cfg(all(test, not(any(handover_loom, handover_shuttle))))]
 mod walk;
 
 // The lists of senders and of receivers.

@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 
+use crate::sync;
+
 /// Up to so many arms the order is on the stack.
 const FEW: usize = 16;
 
@@ -73,6 +75,9 @@ thread_local! {
 fn random_below(bound: usize) -> usize {
     if bound < 2 {
         return 0;
+    }
+    if let Some(picked) = sync::pick(bound) {
+        return picked;
     }
     let roll = |dice: &Cell<u64>| {
         let mut state = dice.get();

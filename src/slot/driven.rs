@@ -4,7 +4,9 @@
 
 use std::cell::RefCell;
 
-thread_local! {
+use crate::sync;
+
+sync::thread_local! {
     static DRIVEN: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -80,6 +80,10 @@ impl<I: Iterator> WriteProgress<I> {
     /// Fills the batch of the request as far as the iterator goes. Gives the answer, once there is one.
     fn fill(&mut self, writer: &mut Writer<I::Item>) -> Option<Answer<I::Item>> {
         let half = &mut writer.half;
+        // A reader that left just before its request was taken is no news to the loop below, which might have no other end.
+        if half.peer_end().is_some() {
+            return None;
+        }
         let request = writer.request.as_mut()?;
         let n = match request.want {
             _ if half.is_flush_requested() => 0,

@@ -103,8 +103,9 @@ impl Wake for Parker {
     }
 }
 
-/// Whether the time is up. In a loom model each deadline is past as soon as it is asked for; the wait before it lets the others run.
+/// Whether the time is up. Under shuttle it may be from now on. In a loom model each deadline is past as soon as it is asked for; the wait before it lets the others run.
 pub(crate) fn is_past(deadline: Instant) -> bool {
+    sync::may_pass(deadline);
     cfg!(handover_loom) || point::now() >= deadline
 }
 
@@ -129,8 +130,12 @@ pub(crate) fn with_parker<R>(f: impl FnOnce(&Parker, &Waker) -> R) -> R {
     #[cfg(not(handover_loom))]
     {
         use std::cell::RefCell;
-        thread_local! {
+        sync::thread_local! {
             static CACHED: RefCell<Option<(Arc<Parker>, Waker)>> = const { RefCell::new(None) };
+        }
+        if sync::pick(4) == Some(0) {
+            let (parker, waker) = fresh();
+            return f(&parker, &waker);
         }
         // The parker is taken out for the wait: an inner wait, or one in a thread's last destructors, finds none and makes its own.
         let cached = CACHED.try_with(|cached| cached.try_borrow_mut().ok()?.take()).ok().flatten();

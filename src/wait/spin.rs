@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::WaiterKind;
-use crate::sync::{spin_loop, yield_now};
+use crate::sync::{self, spin_loop, thread_local, yield_now};
 
 /// How long an end spins before it parks: as long as lately paid.
 ///
@@ -55,6 +55,9 @@ impl AdaptiveSpin {
     /// Watches until `has_changed`, for as long as that lately paid. Tells whether it did.
     #[inline]
     pub(crate) fn run(&mut self, kind: WaiterKind, mut has_changed: impl FnMut() -> bool) -> bool {
+        if let Some(picked) = sync::pick(4) {
+            return picked == 0 && Self::yield_now(&mut has_changed);
+        }
         let level = match (kind, self.level) {
             _ if cfg!(handover_loom) => return false, // A model gains nothing from spinning, and loses many states.
             (_, 0) if self.is_time_for_a_trial() => Self::TOP,

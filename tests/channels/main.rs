@@ -3,7 +3,7 @@
 //! `cases` is what must work, `cancel` what is given up, `kept` a future that is not polled again, `time` what happens at the
 //! deadline, `wakers`, `reenter` and `panics` what wakers may do, `matrix` each action of one side against each of the other,
 //! `model` random operations against a reference. `stored_programs` are those of the fuzzer, over channels of all kinds.
-#![cfg(not(handover_loom))]
+#![cfg(not(any(handover_loom, handover_shuttle)))]
 #![allow(clippy::type_complexity, reason = "tables of functions")]
 
 mod bounds;

@@ -1,5 +1,5 @@
 //! Runs every example as a program, and compares what it prints with what its header promises.
-#![cfg(not(handover_loom))]
+#![cfg(not(any(handover_loom, handover_shuttle)))]
 
 mod body;
 #[cfg(feature = "diagnose")]

@@ -4,8 +4,12 @@ use std::thread::Scope;
 
 #[cfg(feature = "model")]
 pub(super) use crate::model::thread::{JoinHandle, ScopedJoinHandle, spawn};
+#[cfg(all(not(feature = "model"), handover_shuttle))]
+pub(super) use shuttle::thread::{JoinHandle, spawn};
 #[cfg(not(feature = "model"))]
-pub(super) use std::thread::{JoinHandle, ScopedJoinHandle, spawn};
+pub(super) use std::thread::ScopedJoinHandle;
+#[cfg(all(not(feature = "model"), not(handover_shuttle)))]
+pub(super) use std::thread::{JoinHandle, spawn};
 
 /// A scope that threads can be started in: `&`[`std::thread::Scope`], or `&model::thread::Scope`.
 ///
