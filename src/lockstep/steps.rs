@@ -6,6 +6,7 @@ use std::task::{Poll, ready};
 use super::{Client, ClientHalf, Message, Server, ServerHalf};
 use crate::error::{RecvError, Rest, SendError, Why, WriteError};
 use crate::operation::Op;
+use crate::panics;
 use crate::slot::{Outgoing, SlotState};
 use crate::step::{Attempt, ReclaimStep, SelectStep, Step};
 
@@ -286,9 +287,14 @@ impl<T, U> Step for AskStep<'_, T, U> {
                 return Poll::Ready(self.expire(Why::OutOfTurn));
             } else if let Some(why) = half.peer_end() {
                 // The item that the server left behind answers this demand, which it did not want to see.
-                let last = self.client.final_item_or_end(why);
-                let unsent = self.reclaim();
-                return Poll::Ready(last.map_err(|why| SendError::new(why, unsent)));
+                return Poll::Ready(match self.client.final_item_or_end(why) {
+                    Ok(item) => {
+                        // A panic of the demand's destructor ends here: the item would be lost.
+                        panics::swallow(|| drop(self.reclaim()));
+                        Ok(item)
+                    }
+                    Err(why) => self.expire(why),
+                });
             } else if !self.demand.is_put() {
                 return Poll::Ready(self.expire(Why::OutOfTurn));
             } else if half.is_pending(attempt) {
