@@ -37,10 +37,11 @@ mod watch;
 use std::env;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
+use std::pin::pin;
 use std::process::{self, Command, ExitCode};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -111,25 +112,38 @@ fn memory() -> Option<u64> {
 /// How often ctrl-c was pressed.
 static INTERRUPTS: AtomicU64 = AtomicU64::new(0);
 
-/// Counts ctrl-c; the second one ends the process at once.
+/// Counts ctrl-c from now on; the second one ends the process at once.
 fn watch_for_interrupts() {
-    let wait = || {
+    let (ready, is_ready) = mpsc::channel();
+    let watch = move || -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         runtime.block_on(async {
-            while tokio::signal::ctrl_c().await.is_ok() {
+            loop {
+                let mut pressed = pin!(tokio::signal::ctrl_c());
+                // Its first poll makes the system tell it of ctrl-c.
+                let told = match futures_lite::future::poll_once(&mut pressed).await {
+                    Some(told) => told,
+                    None => {
+                        _ = ready.send(());
+                        pressed.await
+                    }
+                };
+                told?;
                 if INTERRUPTS.fetch_add(1, Relaxed) > 0 {
                     process::exit(i32::from(INTERRUPTED));
                 }
             }
-        });
-        io::Result::Ok(())
+        })
     };
     let watch = move || {
-        if let Err(error) = wait() {
+        if let Err(error) = watch() {
             complain(&format!("ctrl-c will end it without a word: {error}"), 0);
         }
     };
-    _ = thread::Builder::new().name("interrupts".into()).spawn(watch);
+    if thread::Builder::new().name("interrupts".into()).spawn(watch).is_ok() {
+        // An error when it has failed.
+        _ = is_ready.recv();
+    }
 }
 
 fn run(options: Options) -> ExitCode {
