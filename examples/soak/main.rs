@@ -41,7 +41,7 @@ use std::pin::pin;
 use std::process::{self, Command, ExitCode};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -109,6 +109,9 @@ fn memory() -> Option<u64> {
     status_of_process("VmRSS:")?.strip_suffix(" kB")?.parse().ok()
 }
 
+/// Values count themselves in their lane, so that it lives as long as any thread.
+static LANES: OnceLock<Vec<Lane>> = OnceLock::new();
+
 /// How often ctrl-c was pressed.
 static INTERRUPTS: AtomicU64 = AtomicU64::new(0);
 
@@ -161,11 +164,11 @@ fn run(options: Options) -> ExitCode {
         Err(error) => return complain(&format!("no runtime: {error}"), 2),
     };
     let soak = Arc::new(Soak::new(options));
-    let lanes: Vec<&'static Lane> = (0..count).map(|_| &*Box::leak(Box::default())).collect();
+    let lanes = LANES.get_or_init(|| (0..count).map(|_| Lane::default()).collect());
     let threads: Vec<_> = lanes
         .iter()
         .enumerate()
-        .map(|(number, &lane)| {
+        .map(|(number, lane)| {
             let (soak, tokio) = (Arc::clone(&soak), runtime.handle().clone());
             let run = move || run_lane(&soak, number, lane, &tokio);
             thread::Builder::new().name(format!("lane {number}")).spawn(run).expect("a thread")
