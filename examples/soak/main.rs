@@ -157,20 +157,24 @@ fn run(options: Options) -> ExitCode {
     let made = format!("{count} rounds at a time on {cores} cores");
     say(&format!("soak: --seed {seed}{again}, {seconds} s, {made}\n"));
 
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return complain(&format!("no runtime: {error}"), 2),
-    };
+    let mut runtime = None;
+    if options.tokio {
+        let made =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build();
+        match made {
+            Ok(made) => runtime = Some(made),
+            Err(error) => return complain(&format!("no runtime: {error}"), 2),
+        }
+    }
     let soak = Arc::new(Soak::new(options));
     let lanes = LANES.get_or_init(|| (0..count).map(|_| Lane::default()).collect());
     let threads: Vec<_> = lanes
         .iter()
         .enumerate()
         .map(|(number, lane)| {
-            let (soak, tokio) = (Arc::clone(&soak), runtime.handle().clone());
-            let run = move || run_lane(&soak, number, lane, &tokio);
+            let soak = Arc::clone(&soak);
+            let tokio = runtime.as_ref().map(|runtime| runtime.handle().clone());
+            let run = move || run_lane(&soak, number, lane, tokio.as_ref());
             thread::Builder::new().name(format!("lane {number}")).spawn(run).expect("a thread")
         })
         .collect();

@@ -98,6 +98,8 @@ pub(crate) struct Me {
     pub(crate) living: &'static AtomicI64,
     pub(crate) log: Log,
     pub(crate) counts: Counts,
+    /// The last polls have ended by a planned panic. An operation may have kept then what it was about to hand over, so it is not forgotten.
+    pub(crate) has_panicked: bool,
 }
 
 /// Runs `f`; `None` if it ended by a planned panic.
@@ -166,7 +168,7 @@ impl Me {
 
     pub(crate) fn after_poll(&mut self) -> AfterPoll {
         match self.chance.below(16) {
-            0 if self.modes.forgets => AfterPoll::Forget,
+            0 if self.modes.forgets && !self.has_panicked => AfterPoll::Forget,
             1 if !self.modes.is_bounded => AfterPoll::Wait,
             0..8 => AfterPoll::Reclaim,
             _ => AfterPoll::Drop,
@@ -277,6 +279,7 @@ impl Me {
         &mut self,
         future: &mut F,
     ) -> Option<F::Output> {
+        self.has_panicked = false;
         for _ in 0..=self.chance.below(2) {
             let polled = if self.chance.one_in(2) {
                 let waker = stray_waker(self.modes.panics && self.chance.one_in(2));
@@ -287,6 +290,7 @@ impl Me {
             } else {
                 poll_fn(|context| Poll::Ready(catch(|| Pin::new(&mut *future).poll(context)))).await
             };
+            self.has_panicked |= polled.is_none();
             if let Some(Poll::Ready(output)) = polled {
                 return Some(output);
             }

@@ -97,7 +97,7 @@ impl Left {
 }
 
 /// Runs rounds until the soak is stopped.
-pub(crate) fn run_lane(soak: &Soak, number: usize, lane: &'static Lane, tokio: &Handle) {
+pub(crate) fn run_lane(soak: &Soak, number: usize, lane: &'static Lane, tokio: Option<&Handle>) {
     let crew: Vec<_> =
         (0..MOST_PARTIES).map(|worker| Worker::new(format!("lane {number}.{worker}"))).collect();
     while !soak.is_stopped.load(Relaxed) {
@@ -110,7 +110,13 @@ pub(crate) fn run_lane(soak: &Soak, number: usize, lane: &'static Lane, tokio: &
     lane.is_over.store(true, Relaxed);
 }
 
-fn run_round(soak: &Soak, round: u64, lane: &'static Lane, crew: &[Worker], tokio: &Handle) {
+fn run_round(
+    soak: &Soak,
+    round: u64,
+    lane: &'static Lane,
+    crew: &[Worker],
+    tokio: Option<&Handle>,
+) {
     let options = &soak.options;
     let mut chance = Chance::of_round(options.seed, round);
     let mut modes = Modes {
@@ -155,6 +161,7 @@ fn run_round(soak: &Soak, round: u64, lane: &'static Lane, crew: &[Worker], toki
             log: Log::default(),
 
             counts: Counts::default(),
+            has_panicked: false,
         };
         let left = Arc::clone(&left);
         let work = Box::pin(async move {
@@ -181,10 +188,9 @@ fn run_round(soak: &Soak, round: u64, lane: &'static Lane, crew: &[Worker], toki
         crew[0].run(runner, Box::pin(async move { _ = all.await }));
     } else {
         for ((runner, work), worker) in works.into_iter().zip(crew) {
-            if runner == Runner::TokioMulti {
-                drop(tokio.spawn(work));
-            } else {
-                worker.run(runner, work);
+            match tokio {
+                Some(tokio) if runner == Runner::TokioMulti => drop(tokio.spawn(work)),
+                _ => worker.run(runner, work),
             }
         }
     }
