@@ -79,9 +79,9 @@ fn work(mailbox: &Mailbox) {
     let mut chance = Chance::new(0);
     while let Job::Run(runner, work) = mailbox.take() {
         match runner {
-            Runner::Thread | Runner::Pollster => pollster::block_on(work),
+            Runner::Pollster => pollster::block_on(work),
             Runner::FuturesLite => futures_lite::future::block_on(work),
-            Runner::Hand => by_hand(work, &mut chance),
+            Runner::Thread | Runner::Hand => by_hand(work, &mut chance),
             Runner::TokioCurrent | Runner::TokioMulti => {
                 let make = || Builder::new_current_thread().enable_time().build();
                 runtime.get_or_insert_with(|| make().expect("a runtime")).block_on(work);

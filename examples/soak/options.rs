@@ -19,7 +19,8 @@ Usage: soak [--seconds N] [--seed N] [OPTIONS]
   --only SCENE    only rounds of this kind: simplex, duplex, stream, rendezvous, order,
                   select, pipe, produce, sink (with the feature `sink`)
   --without WHAT  leaves out `forgets` (futures that are forgotten), `panics` (of wakers
-                  and destructors) or `tokio` (its two executors); may be given again
+                  and destructors), `tokio` (its two executors) or `executors` (all but the
+                  polling by hand); may be given again
   --lanes N       how many rounds run at the same time (default: one a core)
   --patience N    a round that makes no step for N seconds hangs (default: 60)
   --pinned        runs everything on one core (by `taskset`)
@@ -38,6 +39,8 @@ pub(crate) struct Options {
     pub(crate) forgets: bool,
     pub(crate) panics: bool,
     pub(crate) tokio: bool,
+    /// Of other crates.
+    pub(crate) executors: bool,
     pub(crate) lanes: usize,
     pub(crate) patience: u64,
     pub(crate) is_pinned: bool,
@@ -56,6 +59,7 @@ impl Options {
             forgets: true,
             panics: true,
             tokio: true,
+            executors: true,
             lanes: std::thread::available_parallelism().map_or(1, NonZero::get),
             patience: 60,
             is_pinned: false,
@@ -75,9 +79,10 @@ impl Options {
                     "forgets" => options.forgets = false,
                     "panics" => options.panics = false,
                     "tokio" => options.tokio = false,
+                    "executors" => (options.executors, options.tokio) = (false, false),
                     other => {
                         return Err(format!(
-                            "--without {other}: it knows `forgets`, `panics` and `tokio`"
+                            "--without {other}: it knows `forgets`, `panics`, `tokio` and `executors`"
                         ));
                     }
                 },

@@ -130,7 +130,7 @@ fn run_round(
     let parties = make(&mut chance, &mut modes);
     let is_together = !modes.needs_threads && chance.one_in(12);
     let mut runners: Vec<_> =
-        parties.iter().map(|_| a_runner(&mut chance, modes.needs_threads, options.tokio)).collect();
+        parties.iter().map(|_| a_runner(&mut chance, modes.needs_threads, options)).collect();
     if is_together {
         let runner = match runners[0] {
             Runner::Thread | Runner::TokioMulti => Runner::Hand,
@@ -219,7 +219,7 @@ fn run_round(
     }
 }
 
-fn a_runner(chance: &mut Chance, needs_threads: bool, with_tokio: bool) -> Runner {
+fn a_runner(chance: &mut Chance, needs_threads: bool, options: &Options) -> Runner {
     let runner = match chance.below(16) {
         0..5 => Runner::Thread,
         5..8 => Runner::Hand,
@@ -230,7 +230,8 @@ fn a_runner(chance: &mut Chance, needs_threads: bool, with_tokio: bool) -> Runne
     };
     match runner {
         _ if needs_threads => Runner::Thread,
-        Runner::TokioCurrent | Runner::TokioMulti if !with_tokio => Runner::Hand,
+        Runner::TokioCurrent | Runner::TokioMulti if !options.tokio => Runner::Hand,
+        Runner::Pollster | Runner::FuturesLite if !options.executors => Runner::Hand,
         runner => runner,
     }
 }
