@@ -238,16 +238,15 @@ impl<T, U> Server<T, U> {
     /// ```
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn finish_with(mut self, item: T) -> Result<(), SendError<T>> {
-        let result = self.leave_with(item);
-        // Before the result is on its way out: if a waker's destructor panics, the compiler would leak what is returned.
+        point::act(const { Name::of("Server::finish_with") }, || self.half.channel());
+        let finished = self.put_last(item);
+        // Before `finished` is the return value, which the compiler would leak if a waker's destructor panicked after that.
         drop(self);
-        result
+        finished
     }
 
-    #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
-    fn leave_with(&mut self, item: T) -> Result<(), SendError<T>> {
+    fn put_last(&mut self, item: T) -> Result<(), SendError<T>> {
         let half = &mut self.half;
-        point::act(const { Name::of("Server::finish_with") }, || half.channel());
         let mut message = Some(Message::Answer(item));
         let unsent = |why, message: Option<Message<T, U>>| {
             Err(SendError::new(why, message.and_then(Message::answer)))

@@ -287,14 +287,13 @@ impl<T, U> Step for AskStep<'_, T, U> {
                 return Poll::Ready(self.expire(Why::OutOfTurn));
             } else if let Some(why) = half.peer_end() {
                 // The item that the server left behind answers this demand, which it did not want to see.
-                let last = self.client.final_item_or_end(why);
-                let unsent = self.reclaim();
-                return Poll::Ready(match last {
+                return Poll::Ready(match self.client.final_item_or_end(why) {
                     Ok(item) => {
-                        panics::swallow(|| drop(unsent)); // A panic would take the item along.
+                        // A panic of the demand's destructor ends here: the item would be lost.
+                        panics::swallow(|| drop(self.reclaim()));
                         Ok(item)
                     }
-                    Err(why) => Err(SendError::new(why, unsent)),
+                    Err(why) => self.expire(why),
                 });
             } else if !self.demand.is_put() {
                 return Poll::Ready(self.expire(Why::OutOfTurn));

@@ -270,7 +270,7 @@ impl<T> Writer<T> {
     /// writer.end_as(Why::Dropped).unwrap();
     /// assert_eq!(reader.recv().wait().unwrap_err().why(), Why::Dropped);
     /// ```
-    pub fn end_as(mut self, why: Why) -> Result<(), SendError<Vec<T>>> {
+    pub fn end_as(self, why: Why) -> Result<(), SendError<Vec<T>>> {
         self.finish_as(why.assert_end())
     }
 
@@ -294,12 +294,15 @@ impl<T> Writer<T> {
     /// assert_eq!(read.unwrap(), [1, 2]);
     /// # });
     /// ```
-    pub fn finish(mut self) -> Result<(), SendError<Vec<T>>> {
+    pub fn finish(self) -> Result<(), SendError<Vec<T>>> {
         self.finish_as(Why::Closed)
     }
 
-    fn finish_as(&mut self, why: Why) -> Result<(), SendError<Vec<T>>> {
-        match self.leave(why) {
+    fn finish_as(mut self, why: Why) -> Result<(), SendError<Vec<T>>> {
+        let unsent = self.leave(why);
+        // Before `unsent` is in the return value, which the compiler would leak if a waker's destructor panicked after that.
+        drop(self);
+        match unsent {
             Some((why, items)) => Err(SendError::new(why, Some(items))),
             None => Ok(()),
         }

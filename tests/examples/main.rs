@@ -13,6 +13,7 @@ mod pipes;
 mod pool;
 mod programs;
 mod select_race;
+mod soak;
 mod words;
 
 macro_rules! prints_what_its_header_says {

@@ -38,6 +38,31 @@ fn a_waker_that_panics_loses_no_item_that_is_put() {
 }
 
 #[test]
+fn a_destructor_of_a_waker_leaks_no_item_that_finish_with_gives_back() {
+    let census = Census::new();
+    let (mut server, client) = simplex();
+    let hook = Hook::new();
+    pend_with(&mut server.demand(), &hook.waker());
+    drop(client);
+    hook.set_panic(Moment::Drop);
+    assert!(panics(|| server.finish_with(census.make())));
+    census.assert_settled();
+}
+
+#[test]
+fn a_demand_that_panics_when_it_is_dropped_loses_no_last_item() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            quiet_panic();
+        }
+    }
+    let (server, mut client) = duplex::<_, Bomb>();
+    server.finish_with(9).unwrap();
+    assert_eq!(client.exchange(Bomb).wait().unwrap(), 9);
+}
+
+#[test]
 fn a_waker_that_panics_loses_no_item_of_a_thread() {
     let _watchdog = Watchdog::new();
     for forever in [false, true] {
