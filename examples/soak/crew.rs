@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
 
 use parking_lot::{Condvar, Mutex};
@@ -111,7 +111,7 @@ fn by_hand(mut work: Work, chance: &mut Chance) {
         (Arc::clone(&unpark), Waker::from(unpark))
     };
     let (mut unpark, mut waker) = new();
-    while let Poll::Pending = work.as_mut().poll(&mut Context::from_waker(&waker)) {
+    while work.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
         if chance.one_in(4) {
             (unpark, waker) = new();
             continue;

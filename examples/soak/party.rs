@@ -447,8 +447,8 @@ impl Me {
     fn rest(&mut self, written: Range<usize>, rest: &[u64]) {
         let serials: Vec<_> = rest.iter().map(|value| (value & 0xFFFF_FFFF) as usize).collect();
         let is_mine = rest.iter().all(|value| value >> 32 == u64::from(self.number));
-        let own = serials.iter().filter(|serial| **serial >= written.start);
-        let is_whole = own.last().is_none_or(|last| last + 1 == written.end);
+        let mut own = serials.iter().filter(|serial| **serial >= written.start);
+        let is_whole = own.next_back().is_none_or(|last| last + 1 == written.end);
         if !is_mine || !is_whole || !serials.is_sorted_by(|a, b| a < b) {
             self.wrong(format!("the rest of {written:?} is {rest:x?}"));
         }

@@ -133,8 +133,7 @@ async fn receive_in_order(me: &mut Me, rx: Receiver<Value>, tell: Sender<usize>)
                 (Arc::new(Bell { is_rung: AtomicBool::new(true), task }), rx.recv())
             })
             .collect();
-        let mut values = Vec::new();
-        poll_fn(|context| Poll::Ready(values.extend(poll_rung(&mut receives, context)))).await;
+        let values = poll_fn(|context| Poll::Ready(poll_rung(&mut receives, context))).await;
         while receives.len() > 1 && me.chance.one_in(3) {
             me.cancelled();
             let n = me.chance.below(receives.len() as u64) as usize;
