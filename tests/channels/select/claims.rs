@@ -89,3 +89,23 @@ fn a_send_of_a_forgotten_select_is_a_plain_one() {
     assert_eq!(a.1.recv().now(), Ok(1));
     assert_eq!((ready(&mut one), ready(&mut other)), (Ok(()), Ok(())));
 }
+
+/// The place among the receivers that the select had is a plain receive's now.
+#[test]
+fn a_receive_is_not_bound_by_the_permit_of_a_select_before_it() {
+    let (values, permits) = (rendezvous::<u8>(), rendezvous::<u8>());
+    let mut choice = select((values.1.recv(), permits.0.reserve()));
+    pend(&mut choice);
+    let mut taker = permits.1.recv();
+    pend(&mut taker);
+    let Sel2::B(Ok(permit)) = ready(&mut choice) else { panic!("a permit was free") };
+    drop(choice);
+
+    let mut recv = values.1.recv();
+    pend(&mut recv);
+    let second = values.0.reserve().now().expect("a receiver is free");
+    second.send(1).wait().unwrap();
+    assert_eq!(ready(&mut recv), Ok(1));
+    permit.send(2).wait().unwrap();
+    assert_eq!(ready(&mut taker), Ok(2));
+}
