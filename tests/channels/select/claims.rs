@@ -104,8 +104,9 @@ fn a_receive_is_not_bound_by_the_permit_of_a_select_before_it() {
     let mut recv = values.1.recv();
     pend(&mut recv);
     let second = values.0.reserve().now().expect("a receiver is free");
-    second.send(1).wait().unwrap();
-    assert_eq!(ready(&mut recv), Ok(1));
-    permit.send(2).wait().unwrap();
-    assert_eq!(ready(&mut taker), Ok(2));
+    let mut sends = (second.send(1), permit.send(2));
+    pend(&mut sends.0);
+    pend(&mut sends.1);
+    assert_eq!((ready(&mut recv), ready(&mut taker)), (Ok(1), Ok(2)));
+    assert_eq!((ready(&mut sends.0), ready(&mut sends.1)), (Ok(()), Ok(())));
 }
