@@ -144,13 +144,17 @@ impl<S: Step> Op<S> {
     }
 
     #[inline]
-    fn finish(mut self, run: impl FnOnce(&mut S, Origin) -> S::Output) -> S::Output {
+    fn finish(self, run: impl FnOnce(&mut S, Origin) -> S::Output) -> S::Output {
         self.assert_unfinished();
         let origin = self.origin();
-        let output = run(&mut self.step, origin);
-        self.is_done = true;
-        // Before the output is on its way out: if a destructor in the operation panics, the compiler would leak what is returned.
-        drop(self);
+        // The operation goes before its output is on its way out: if a destructor in it panicked after that, the compiler would leak what is returned. (`drop`
+        // would copy the operation.)
+        let output;
+        {
+            let mut this = self;
+            output = run(&mut this.step, origin);
+            this.is_done = true;
+        }
         output
     }
 

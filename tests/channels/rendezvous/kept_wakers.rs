@@ -132,20 +132,21 @@ fn after_a_burst_few_wakers_are_kept() {
     assert_eq!(Arc::strong_count(&bell), before);
 }
 
+/// Those that take the offers were not woken for them, so that their wakers are still there.
 #[test]
-fn beside_a_receive_that_stays_a_burst_leaves_few_wakers() {
+fn receives_that_are_done_before_they_are_woken_leave_few_wakers() {
     let (bell, waker) = Bell::new();
     let before = Arc::strong_count(&bell);
     let (tx, rx) = rendezvous();
     let mut receives: Vec<_> = (0..101).map(|_| rx.recv()).collect();
     receives.iter_mut().for_each(|recv| pend_with(recv, &waker));
-    let mut sends: Vec<_> = (0..100).map(|value| tx.send(value)).collect();
+    let mut sends: Vec<_> = (0..50).map(|value| tx.send(value)).collect();
     sends.iter_mut().for_each(|send| pend_with(send, &waker));
-    for (value, recv) in receives.iter_mut().take(100).enumerate() {
+    for (value, recv) in receives.iter_mut().rev().take(50).enumerate() {
         assert_eq!(poll_with(recv, &waker), std::task::Poll::Ready(Ok(value)));
     }
     assert!(sends.iter_mut().all(|send| poll_with(send, &waker).is_ready()));
-    assert!(Arc::strong_count(&bell) <= before + 15, "{}", Arc::strong_count(&bell));
+    assert!(Arc::strong_count(&bell) <= before + 15, "{}", Arc::strong_count(&bell) - before);
     drop((receives, sends));
     drop((tx, rx));
     assert_eq!(Arc::strong_count(&bell), before);
