@@ -5,14 +5,7 @@
 //! the logs must agree: what was sent and did not come back was received, in order (between two), once.
 //! `HANDOVER_SEED=.. cargo test --test race_stress` repeats the choices of a run (not its interleaving); `HANDOVER_SECONDS=..` makes it longer.
 //!
-//! ```text
-//! printf 'race:<alloc::sync::Arc<\n' > target/tsan
-//! TSAN_OPTIONS=suppressions=$PWD/target/tsan RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" \
-//!     cargo +nightly test --test race_stress --target x86_64-unknown-linux-gnu
-//! ```
-//!
-//! What is suppressed is the standard library's, which comes without instrumentation, so that the sanitizer misses how it orders:
-//! an `Arc`'s last drop has a standalone fence, and a `OnceLock` is set inside `std`.
+//! `.ci/sanitizers` runs it under both sanitizers.
 #![allow(clippy::print_stdout)] // a program of its own
 
 use std::cell::Cell;

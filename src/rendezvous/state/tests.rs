@@ -340,7 +340,7 @@ fn a_thread_is_prodded_for_each_offer_that_is_left_to_a_task() {
     ));
     assert!(!is_prodded(&state), "nothing is there any more");
     assert!(matches!(poll(&mut state, task, &mut wakes), Outcome::Pending));
-    offer(&mut state, 2, &mut wakes);
+    let second = offer(&mut state, 2, &mut wakes);
     assert!(is_prodded(&state), "the next offer");
     let Outcome::Done(permit) = state.reserve(&mut None, by(None), &mut wakes) else {
         panic!("it is idle");
@@ -348,6 +348,11 @@ fn a_thread_is_prodded_for_each_offer_that_is_left_to_a_task() {
     assert!(permit == thread && !is_prodded(&state), "it is to be woken again");
     state.release(permit, &mut wakes);
     assert!(is_prodded(&state), "it may take the offer now");
+    state.leave(thread, &mut wakes);
+    state.withdraw(second, &mut wakes);
+    let next = queue(&mut state, WaiterKind::Thread, &mut wakes);
+    assert_eq!(next.index, thread.index, "the same entry");
+    assert!(!is_prodded(&state), "another party, which nobody has prodded");
     wakes.run();
 }
 
