@@ -1,7 +1,7 @@
 //! The tables of `slot` as data, beside a walk through every state that its two parties can reach.
 //!
 //! Each step of the walk is one call of one party. What it changes must be a line of the tables, each line must be met, the message must
-//! be the one that was put, and whoever waited for that move is woken once. States that differ only in numbers of messages are one.
+//! be the one that was put, and a peer that waited for that move is woken once. States that differ only in numbers of messages are one.
 //! Between a look and the call after it the peer may act, so the walk has the races of two threads as well, as far as a call is one
 //! change of the word.
 
@@ -104,7 +104,7 @@ enum Act {
     Leave,
 }
 
-/// Whom a waker wakes: the party's own task or thread, or the one task of both.
+/// What a waker wakes: the party's own task or thread, or the one task of both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Who {
     Own,
@@ -460,7 +460,7 @@ fn step(path: &[(u32, Act)], me: u32, act: Act, met: &mut Met) -> Option<String>
         }
     }
 
-    // Whoever waited for this move is woken once, by its newest waker or, where that polls both, by this party's own task.
+    // A peer that waited for this move is woken once, by its newest waker or, where that polls both, by this party's own task.
     let waited = flags.contains(&(TheirWait, true));
     assert!(!(done.is_move && done.is_changed && walk.flags(me).contains(&(TheirWait, true))));
     let came = (wakes(), owed(&walk));

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::*;
+use crate::claim::{ArmRef, Claim};
 use crate::rendezvous::signals::Signals;
 use crate::rendezvous::wakes::WakeOne;
 
@@ -353,6 +354,25 @@ fn a_thread_is_prodded_for_each_offer_that_is_left_to_a_task() {
     let next = queue(&mut state, WaiterKind::Thread, &mut wakes);
     assert_eq!(next.index, thread.index, "the same entry");
     assert!(!is_prodded(&state), "another party, which nobody has prodded");
+    wakes.run();
+}
+
+/// The next party in its entry, which may come by the straight way, is no arm of that `select`.
+#[test]
+fn a_receiving_arm_that_leaves_takes_its_select_with_it() {
+    let bench = Bench::new();
+    let mut wakes = bench.wakes();
+    let mut state = State::<u32>::new([1, 1]);
+    let claim = Claim::new(false);
+    let arm = Some(ArmRef::new(&claim, 0));
+    let attempt = Attempt { arm, ..by(Some(WaiterKind::Selecting)) };
+    let mut at = None;
+    _ = state.receive(&mut at, attempt, true, &mut wakes);
+    let ticket = at.expect("it waits");
+    assert!(state.receivers.peek(ticket).unwrap().select_id != SelectId::NONE);
+    assert_eq!(state.leave(ticket, &mut wakes), None);
+    let free = state.receivers.peek(ticket).unwrap();
+    assert!(free.select_id == SelectId::NONE && free.arm.is_none());
     wakes.run();
 }
 
