@@ -110,6 +110,13 @@ impl<M> Outgoing<M> {
         self.is_put = false;
     }
 
+    /// The message, if it is the party's.
+    pub(crate) fn take_unput(&mut self) -> Option<M> {
+        let message = self.message.take()?;
+        self.is_put = false;
+        Some(message)
+    }
+
     /// Takes it back for now, if the peer has not taken it.
     pub(crate) fn rewind<const ME: u32>(&mut self, half: &mut Half<M, ME>) {
         if self.is_put && self.message.is_none() {

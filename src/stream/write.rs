@@ -26,6 +26,8 @@ pub(super) struct WriteProgress<I: Iterator> {
     answer: Outgoing<StreamMessage<I::Item>>,
     /// The reader has taken something of the iterator.
     was_taken: bool,
+    /// The batch of an answer that was not put went back to the request, with what this operation has added to it.
+    is_back: bool,
     /// An item that was made before the reader asked for it.
     made: Option<I::Item>,
 }
@@ -33,12 +35,19 @@ pub(super) struct WriteProgress<I: Iterator> {
 impl<I: Iterator> WriteProgress<I> {
     pub(super) const fn new(items: I, boxed: Option<Boxed<I>>) -> Self {
         let answer = Outgoing::none();
-        Self { items: Some(items), boxed, answer, was_taken: false, made: None }
+        Self { items: Some(items), boxed, answer, was_taken: false, is_back: false, made: None }
     }
 
     /// Without an iterator, for an answer alone.
     pub(super) const fn empty() -> Self {
-        Self { items: None, boxed: None, answer: Outgoing::none(), was_taken: false, made: None }
+        Self {
+            items: None,
+            boxed: None,
+            answer: Outgoing::none(),
+            was_taken: false,
+            is_back: false,
+            made: None,
+        }
     }
 
     /// Answers requests until the iterator is used up and nothing of it is in the slot.
@@ -50,7 +59,7 @@ impl<I: Iterator> WriteProgress<I> {
         loop {
             if self.answer.is_here() {
                 ready!(writer.until_asked(attempt))?;
-                if self.answer.put(&mut writer.half, attempt) {
+                if self.put(writer, attempt) {
                     return Poll::Pending;
                 }
             } else if self.answer.is_put() {
@@ -74,6 +83,29 @@ impl<I: Iterator> WriteProgress<I> {
             if let Some(why) = writer.half.peer_end() {
                 return Poll::Ready(Err(why));
             }
+        }
+    }
+
+    /// Puts the answer: see `Half::put`. If a waker panics before that, a batch goes back to the request.
+    #[inline(always)]
+    fn put(&mut self, writer: &mut Writer<I::Item>, attempt: Attempt<'_>) -> bool {
+        let putting = Putting { progress: self, writer };
+        let is_put = putting.progress.answer.put(&mut putting.writer.half, attempt);
+        mem::forget(putting);
+        is_put
+    }
+
+    /// Gives the batch of an answer that is not put back to the request: other writes have filled it, too, and an operation that is forgotten must not take
+    /// it along.
+    fn return_batch(&mut self, request: Option<&mut Request<I::Item>>) {
+        let Some(request) = request else { return };
+        match self.answer.take_unput() {
+            Some(Message::Answer(Answer::Batch(batch) | Answer::Flushed(batch))) => {
+                request.batch = batch;
+                self.is_back = true;
+            }
+            Some(answer) => self.answer = Outgoing::new(answer),
+            None => {}
         }
     }
 
@@ -165,6 +197,7 @@ impl<I: Iterator> WriteProgress<I> {
     /// Takes the answer back for now, if it was not taken.
     fn rewind(&mut self, writer: &mut Writer<I::Item>) {
         self.answer.rewind(&mut writer.half);
+        self.return_batch(writer.request.as_mut());
     }
 
     /// Takes back the answer that was not taken. A batch goes back to the request, anything else to the caller.
@@ -210,6 +243,19 @@ impl<I: Iterator> WriteProgress<I> {
         }
         head.extend(self.made.take());
         Err(WriteError::new(why, Rest::new(head, whole, self.items.take())))
+    }
+}
+
+/// An answer on its way into the slot. Dropped if a waker panics.
+struct Putting<'a, I: Iterator> {
+    progress: &'a mut WriteProgress<I>,
+    writer: &'a mut Writer<I::Item>,
+}
+
+impl<I: Iterator> Drop for Putting<'_, I> {
+    #[cold]
+    fn drop(&mut self) {
+        self.progress.return_batch(self.writer.request.as_mut());
     }
 }
 
@@ -361,7 +407,8 @@ impl<T> ReclaimStep for SendOneStep<'_, T> {
     type Value = T;
 
     fn reclaim(&mut self) -> Option<T> {
-        let was_begun = !self.progress.answer.is_through();
+        let is_back = self.progress.is_back && !self.progress.was_taken;
+        let was_begun = is_back || !self.progress.answer.is_through();
         let answer = self.progress.take_back(self.writer);
         match answer {
             Some(Answer::One(item)) => Some(item),
@@ -458,7 +505,6 @@ pub type Flush<'a, T> = Op<FlushStep<'a, T>>;
 pub struct FlushStep<'a, T> {
     pub(super) writer: &'a mut Writer<T>,
     pub(super) progress: WriteProgress<option::IntoIter<T>>,
-    pub(super) is_begun: bool,
 }
 
 impl<T> Step for FlushStep<'_, T> {
@@ -467,7 +513,7 @@ impl<T> Step for FlushStep<'_, T> {
     type Waiter = WriterHalf<T>;
 
     fn step(&mut self, attempt: Attempt<'_>) -> Poll<Self::Output> {
-        if !mem::replace(&mut self.is_begun, true) {
+        if self.progress.answer.is_through() && !self.progress.was_taken {
             let batch = self.writer.take_batch();
             if !batch.is_empty() {
                 let answer = Message::Answer(Answer::Flushed(batch));

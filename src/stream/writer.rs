@@ -178,10 +178,7 @@ impl<T> Writer<T> {
     #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
     pub fn flush(&mut self) -> Flush<'_, T> {
         let progress = WriteProgress::empty();
-        Op::new(
-            FlushStep { writer: self, progress, is_begun: false },
-            const { Name::of("Writer::flush") },
-        )
+        Op::new(FlushStep { writer: self, progress }, const { Name::of("Writer::flush") })
     }
 
     /// Waits until the reader asks, and gives what is still missing of what it asks for. For a writer that makes its items in portions, or asks another

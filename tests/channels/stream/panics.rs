@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::iter;
+use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::task::Poll;
 
@@ -213,5 +214,81 @@ fn a_writer_whose_waker_panics_loses_nothing() {
             drop(got);
             census.assert_settled();
         }
+    }
+}
+
+/// Polls with a waker whose clone panics, and says whether it did.
+fn clone_panics<F: Future + Unpin>(future: &mut F) -> bool {
+    let hook = Hook::new();
+    hook.set_panic(Moment::Clone);
+    let waker = hook.waker();
+    panics(|| poll_with(future, &waker))
+}
+
+/// What happens to an operation whose waker's clone panicked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fate {
+    GoesOn,
+    Dropped,
+    Reclaimed,
+    Forgotten,
+}
+
+#[test]
+fn an_operation_whose_wakers_clone_panics_takes_along_no_item_that_was_accepted_before() {
+    for fate in [Fate::GoesOn, Fate::Dropped, Fate::Reclaimed, Fate::Forgotten] {
+        let _context = Place(format!("{fate:?}"));
+        let (mut writer, mut reader) = stream();
+        let census = Census::new();
+        let mut read = reader.read(3);
+        pend(&mut read);
+        assert!(writer.write([census.make(), census.make()]).now().is_ok()); // Both lie in the batch, which waits for a third one.
+        let mut batch_is_full = writer.send(census.make());
+        assert!(clone_panics(&mut batch_is_full));
+        match fate {
+            Fate::GoesOn => {
+                pend(&mut batch_is_full);
+                let got = ready(&mut read).unwrap();
+                assert!(got.iter().map(|item| item.id).eq(0..3));
+                assert!(ready(&mut batch_is_full).is_ok());
+                drop(got);
+                census.assert_settled();
+                continue;
+            }
+            Fate::Dropped => drop(batch_is_full),
+            Fate::Reclaimed => assert_eq!(batch_is_full.reclaim().unwrap().id, 2),
+            Fate::Forgotten => mem::forget(batch_is_full),
+        }
+        writer.finish().unwrap();
+        let got = ready(&mut read).unwrap();
+        let ids: Vec<_> = got.iter().map(|item| item.id).collect();
+        assert_eq!(ids, if fate == Fate::Forgotten { vec![0, 1, 2] } else { vec![0, 1] });
+        drop(got);
+        census.assert_settled();
+    }
+}
+
+#[test]
+fn a_flush_whose_wakers_clone_panics_flushes_when_it_goes_on_and_takes_nothing_along() {
+    for fate in [Fate::GoesOn, Fate::Dropped, Fate::Forgotten] {
+        let _context = Place(format!("{fate:?}"));
+        let (mut writer, mut reader) = stream();
+        let mut read = reader.read(3);
+        pend(&mut read);
+        _ = writer.write([0, 1]).now();
+        let mut flush = writer.flush();
+        assert!(clone_panics(&mut flush));
+        match fate {
+            Fate::GoesOn => {
+                pend(&mut flush);
+                assert_eq!(ready(&mut read), Ok(vec![0, 1]));
+                assert_eq!(ready(&mut flush), Ok(()));
+                continue;
+            }
+            Fate::Forgotten => mem::forget(flush),
+            _ => drop(flush),
+        }
+        writer.finish().unwrap();
+        assert_eq!(ready(&mut read), Ok(vec![0, 1]), "{fate:?}");
     }
 }
