@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::progress;
 
-/// Random numbers for a test that is bounded in time. The test prints their seed, and `HANDOVER_SEED` repeats it.
+/// Random numbers for a test that is bounded in time. The test prints their seed, and `HANDOVER_SEED` repeats it; with `HANDOVER_SECONDS` it takes so long.
 pub(crate) struct Stress {
     state: u64,
     until: Instant,
@@ -22,7 +22,7 @@ impl Stress {
             .and_then(|seed| seed.parse().ok())
             .unwrap_or_else(|| RandomState::new().hash_one(test));
         println!("{test}: HANDOVER_SEED={seed}");
-        Self { state: seed, until: Instant::now() + limit, has_begun: Cell::new(false) }
+        Self { state: seed, until: Instant::now() + time(limit), has_begun: Cell::new(false) }
     }
 
     /// Whether there is time for one more round. There always is for the first one, however busy the machine.
@@ -38,7 +38,7 @@ impl Stress {
 
     /// Another one, with a time of its own.
     pub(crate) fn fork_for(&mut self, limit: Duration) -> Self {
-        Self { until: Instant::now() + limit, ..self.fork() }
+        Self { until: Instant::now() + time(limit), ..self.fork() }
     }
 
     /// The next number below `bound` (splitmix64).
@@ -49,6 +49,12 @@ impl Stress {
         x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (x ^ (x >> 31)) % bound
     }
+}
+
+/// The time for a test that would like to have `limit`: a quarter of it, so that all of them together do not take minutes, or what `HANDOVER_SECONDS` says.
+fn time(limit: Duration) -> Duration {
+    let seconds = std::env::var("HANDOVER_SECONDS").ok();
+    seconds.and_then(|seconds| seconds.parse().ok()).map_or(limit / 4, Duration::from_secs)
 }
 
 /// Keeps a thread busy for about as long as a hand-over takes, to shift two threads against each other.
