@@ -15,6 +15,7 @@ mod support {
 }
 
 // The random programs of `tests/random.rs`.
+#[path = "../../tests/programs/random.rs"]
 pub mod random;
 
 /// Runs the program that the bytes are.

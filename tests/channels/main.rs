@@ -2,7 +2,7 @@
 //!
 //! `cases` is what must work, `cancel` what is given up, `kept` a future that is not polled again, `time` what happens at the
 //! deadline, `wakers`, `reenter` and `panics` what wakers may do, `matrix` each action of one side against each of the other,
-//! `model` random operations against a reference. `stored_programs` are those of the fuzzer, over channels of all kinds.
+//! `model` random operations against a reference.
 #![cfg(not(any(handover_loom, handover_shuttle)))]
 #![allow(clippy::type_complexity, reason = "tables of functions")]
 
@@ -13,14 +13,11 @@ mod interrupts;
 mod lockstep;
 mod pipe;
 mod produce;
-#[path = "../programs/mod.rs"]
-mod programs;
 mod rendezvous;
 mod select;
 mod sequences;
 #[cfg(feature = "sink")]
 mod sinks;
-mod stored_programs;
 mod stream;
 mod support;
 mod until;
