@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::requests::*;
 use crate::support::*;
-use handover::{Why, stream};
+use handover::{Sel2, Why, rendezvous, select, stream};
 
 #[test]
 fn a_cancelled_write_of_each_kind_under_each_request_is_withdrawn_or_delivered() {
@@ -207,4 +207,30 @@ fn a_cancelled_flush_leaves_the_batch_in_hand() {
     let mut send = writer.send(2);
     pend(&mut send);
     assert_eq!(ready(&mut reader.read(3)).unwrap(), [0, 1, 2]);
+}
+
+#[test]
+fn a_send_that_lost_a_select_and_is_forgotten_takes_along_no_item_of_the_batch() {
+    let _watchdog = Watchdog::new();
+    for is_forgotten in [true, false] {
+        let (mut writer, mut reader) = stream();
+        let (tx, rx) = rendezvous();
+        let mut read = reader.read(2);
+        pend(&mut read);
+        writer.send(0).now().unwrap(); // It lies in the batch, which waits for a second one.
+        let mut send = writer.send(1);
+        let mut choice = select((&mut send, rx.recv()));
+        pend(&mut choice);
+        let mut letter = tx.send("a letter");
+        pend(&mut letter);
+        assert_eq!(ready(&mut choice), Sel2::B(Ok("a letter")));
+        drop(choice);
+        if is_forgotten {
+            mem::forget(send);
+            writer.finish().unwrap();
+        } else {
+            pend(&mut send); // It goes on.
+        }
+        assert_eq!(ready(&mut read), Ok(vec![0, 1]), "{is_forgotten}");
+    }
 }
