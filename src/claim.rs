@@ -278,4 +278,59 @@ mod tests {
         arm.undo_reserve();
         assert!(claim.end());
     }
+
+    #[test]
+    fn an_arm_happens_once_and_only_while_its_party_waits() {
+        let claim = Claim::new(false);
+        let [first, second] = [0, 1].map(|number| ArmRef::new(&claim, number));
+        assert!(!first.handle().try_select(), "its party attempts its arms");
+        assert!(claim.end(), "the arm is to be queued again");
+        assert!(!claim.is_won());
+        assert!(second.handle().try_select());
+        assert!(claim.is_won());
+        assert!(!first.handle().try_select());
+        assert!(first.unclaimed().handle().try_select(), "it need not win");
+        assert_eq!(claim.begin(), Err(1));
+    }
+
+    #[test]
+    fn a_party_that_finds_nothing_waits() {
+        let claim = Claim::new(false);
+        assert!(!claim.end());
+        assert_eq!(claim.begin(), Ok(()));
+        assert_eq!(claim.begin(), Ok(()), "a waker panicked meanwhile");
+        assert!(!claim.is_won());
+        claim.request_reregister();
+        assert!(!claim.is_won());
+        assert_eq!(claim.begin(), Ok(()));
+        assert!(claim.end());
+        claim.request_reregister();
+        assert!(!claim.end(), "it waited already");
+    }
+
+    #[test]
+    fn a_receiving_arm_needs_its_claim_only_for_a_party_that_wants_permits() {
+        for wants_permit in [false, true] {
+            let claim = Claim::new(wants_permit);
+            assert_eq!(ArmRef::new(&claim, 0).permit_handle().is_some(), wants_permit);
+        }
+    }
+
+    #[test]
+    fn whoever_gave_way_to_a_grant_is_tried_again_for_however_often_it_looked() {
+        for looks in [0, 1, 2, 3] {
+            for reserves in [0, 1, 2] {
+                let claim = Claim::new(true);
+                let arm = arm(&claim);
+                assert!(arm.try_grant());
+                (0..looks).for_each(|_| assert!(!arm.may_be_reserved()));
+                (0..reserves).for_each(|_| assert!(!arm.try_reserve()));
+                let was_marked = looks + reserves > 0;
+                assert_eq!(arm.undo_grant(), was_marked);
+                assert_eq!(claim.end(), was_marked, "its party is to attempt its arms again");
+                assert!(arm.try_grant());
+                assert!(!arm.undo_grant(), "the mark is gone");
+            }
+        }
+    }
 }

@@ -151,6 +151,38 @@ fn a_client_that_leaves_gives_the_item_back() {
 }
 
 #[test]
+fn after_a_close_nothing_waits_for_what_the_peer_has_not_taken() {
+    let _watchdog = Watchdog::new();
+    let (mut server, mut client) = simplex();
+    let mut recv = client.recv();
+    pend(&mut recv);
+    assert!(is_done(poll_ready(&mut server)));
+    start(&mut server, 1).unwrap();
+    assert!(poll_flush(&mut server).is_pending());
+    assert!(is_done(poll_close(&mut server)));
+    assert!(is_done(poll_flush(&mut server)));
+    let Poll::Ready(Err(error)) = poll_ready(&mut server) else { panic!("closed") };
+    assert_eq!(error.why(), Why::Closed);
+    let error = start(&mut server, 2).unwrap_err();
+    assert_eq!((error.why(), error.into_unsent()), (Why::Closed, Some(2)));
+    assert_eq!(ready(&mut recv), Ok(1));
+
+    let (mut writer, mut reader) = handover::stream();
+    let mut read = reader.read(2);
+    pend(&mut read);
+    assert!(is_done(poll_ready(&mut writer)));
+    start(&mut writer, 1).unwrap();
+    assert!(poll_flush(&mut writer).is_pending());
+    assert!(is_done(poll_close(&mut writer)));
+    assert!(is_done(poll_flush(&mut writer)));
+    let Poll::Ready(Err(error)) = poll_ready(&mut writer) else { panic!("closed") };
+    assert_eq!(error.why(), Why::Closed);
+    let error = start(&mut writer, 2).unwrap_err();
+    assert_eq!((error.why(), error.into_unsent()), (Why::Closed, Some(2)));
+    assert_eq!(ready(&mut read), Ok(vec![1]));
+}
+
+#[test]
 fn a_closed_sink_tells_so() {
     let _watchdog = Watchdog::new();
     let (mut server, mut client) = asked();
