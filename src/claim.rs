@@ -274,9 +274,12 @@ mod tests {
     fn an_arm_that_is_free_again_has_its_party_queue_again() {
         let claim = Claim::new(true);
         let arm = arm(&claim);
-        assert!(arm.try_reserve());
+        assert!(arm.may_be_reserved() && arm.try_reserve());
         arm.undo_reserve();
         assert!(claim.end());
+        assert!(arm.try_grant() && !arm.undo_grant(), "nobody gave way to it");
+        assert!(arm.try_grant() && arm.try_grant() && !arm.may_be_reserved());
+        assert!(arm.undo_grant() < arm.undo_grant(), "somebody did");
     }
 
     #[test]
