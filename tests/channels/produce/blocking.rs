@@ -90,6 +90,23 @@ fn a_routine_may_block_with_a_deadline_and_on_other_channels() {
 }
 
 #[test]
+fn a_routine_may_block_on_the_server_of_another_channel() {
+    let _dog = Watchdog::new();
+    let (mut other, client) = simplex();
+    let helper = thread::spawn(move || {
+        let_them_park(); // Only a server that parks is looked at.
+        client.into_iter().collect::<Vec<_>>()
+    });
+    let items = generate(|mut server| async move {
+        other.send_all(0..3).wait().unwrap();
+        other.finish();
+        _ = server.send(4).await;
+    });
+    assert!(items.eq([4]));
+    assert_eq!(helper.join().unwrap(), [0, 1, 2]);
+}
+
+#[test]
 fn a_server_that_was_passed_to_another_thread_may_block_there() {
     let _dog = Watchdog::new();
     let items = generate(|mut server| async move {
