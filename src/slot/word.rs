@@ -67,3 +67,48 @@ pub(super) fn describe(word: u32, me: u32, f: &mut fmt::Formatter<'_>) -> fmt::R
         .field("peer_end", &end_of(word, 1 - me))
         .finish()
 }
+
+#[cfg(all(test, not(any(handover_loom, handover_shuttle))))]
+mod tests {
+    use super::*;
+
+    struct Told {
+        word: u32,
+        to: u32,
+    }
+
+    impl fmt::Debug for Told {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            describe(self.word, self.to, f)
+        }
+    }
+
+    fn told(word: u32) -> [String; 2] {
+        [CLIENT, SERVER].map(|to| format!("{:?}", Told { word, to }))
+    }
+
+    #[test]
+    fn each_party_is_told_the_word_from_its_side() {
+        assert_eq!(
+            told(HELD | by(CLIENT) | WAIT << shift(SERVER)),
+            [
+                "client { slot: held by client, waits: false, peer_waits: true, peer_end: None }",
+                "server { slot: held by client, waits: true, peer_waits: false, peer_end: None }",
+            ]
+        );
+        assert_eq!(
+            told(REVOCABLE | by(SERVER) | WAIT << shift(CLIENT)),
+            [
+                "client { slot: put revocably by server, waits: true, peer_waits: false, peer_end: None }",
+                "server { slot: put revocably by server, waits: false, peer_waits: true, peer_end: None }",
+            ]
+        );
+        assert_eq!(
+            told(COMMITTED | by(CLIENT) | end_code(Why::Dropped) << shift(SERVER)),
+            [
+                "client { slot: put for good by client, waits: false, peer_waits: false, peer_end: Some(Dropped) }",
+                "server { slot: put for good by client, waits: false, peer_waits: false, peer_end: None }",
+            ]
+        );
+    }
+}

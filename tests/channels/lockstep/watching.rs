@@ -2,12 +2,13 @@
 
 use std::rc::Rc;
 use std::sync::{Arc, Barrier};
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
 use super::leave;
 use crate::support::*;
-use handover::{Peer, Sel2, Why, duplex, select, simplex, stream};
+use handover::{Peer, Sel2, Why, duplex, rendezvous, select, simplex, stream};
 
 const ENDS: [Why; 3] = [Why::Closed, Why::Dropped, Why::Panicked];
 
@@ -359,4 +360,25 @@ fn watching_does_not_disturb_the_exchange() {
         );
         assert_eq!(sum, count);
     });
+}
+
+#[test]
+fn a_watch_that_lost_a_select_wakes_nobody_until_it_is_polled_again() {
+    let _watchdog = Watchdog::new();
+    let (server, client) = simplex::<u8>();
+    let (tx, rx) = rendezvous();
+    let peer = server.peer();
+    let mut left = peer.closed();
+    let (bell, waker) = Bell::new();
+    let mut choice = select((&mut left, rx.recv()));
+    pend_with(&mut choice, &waker);
+    pend(&mut tx.send(1));
+    let mut send = tx.send(2);
+    pend(&mut send);
+    assert_eq!(poll_with(&mut choice, &waker), Poll::Ready(Sel2::B(Ok(2))));
+    drop(choice);
+    _ = bell.rings();
+    drop(client);
+    assert_eq!(bell.rings(), 0);
+    assert_eq!(ready(&mut left), Ok(Why::Dropped));
 }

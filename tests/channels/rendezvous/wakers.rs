@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread;
 
@@ -245,4 +246,17 @@ fn a_task_may_go_on_as_a_thread() {
         while tx.send(2).now().is_err() {} // a waiting thread is served at once
         assert_eq!(blocked.join().unwrap(), Ok(2));
     });
+}
+
+#[test]
+fn who_no_longer_waits_for_the_end_is_not_woken_by_it_and_keeps_no_waker() {
+    let _watchdog = Watchdog::new();
+    let (tx, rx) = rendezvous::<u8>();
+    let (bell, waker) = Bell::new();
+    let mut closed = tx.closed();
+    pend_with(&mut closed, &waker);
+    drop((closed, waker));
+    assert_eq!(Arc::strong_count(&bell), 1, "the channel keeps a waker");
+    drop(rx);
+    assert_eq!(bell.rings(), 0);
 }

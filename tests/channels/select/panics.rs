@@ -220,6 +220,23 @@ fn a_waker_that_panics_when_a_send_is_taken_leaves_it_taken() {
     census.assert_settled();
 }
 
+#[test]
+fn a_send_whose_wakers_clone_panicked_has_its_item_as_an_arm_later() {
+    let _watchdog = Watchdog::new();
+    let quiet = never::<()>();
+    let (mut server, mut client) = simplex();
+    let mut recv = client.recv();
+    pend(&mut recv);
+    server.demand().now().unwrap();
+    let mut send = server.send("an item");
+    let hook = Hook::new();
+    hook.set_panic(Moment::Clone);
+    assert!(panics(|| poll_with(&mut send, &hook.waker())));
+    pend(&mut select((&mut send, quiet.recv())));
+    pend(&mut send);
+    assert_eq!(ready(&mut recv), Ok("an item"));
+}
+
 /// Wakers may use the channels of the choice.
 #[test]
 fn wakers_may_use_the_same_channels() {
