@@ -33,6 +33,23 @@ impl<T> State<T> {
         assert_eq!(self.notified, notified);
         assert_eq!(self.notified_tasks, notified_tasks);
         assert!(self.unresponsive <= self.notified_tasks, "the unresponsive are notified tasks");
+        if self.is_plain {
+            assert!(self.end.is_none(), "an end is not plain");
+            let is_plain = |receiver: &WaitingReceiver<T>| {
+                let is_none = receiver.select_id == SelectId::NONE && receiver.arm.is_none();
+                is_none
+                    && receiver.kind == WaiterKind::Task
+                    && !matches!(receiver.role, Role::Reserved)
+            };
+            assert!(
+                self.receivers.all().all(|(_, receiver)| is_plain(receiver)),
+                "plain receivers"
+            );
+            let is_plain = |sender: &WaitingSender<T>| {
+                sender.arm.is_none() && matches!(sender.waiting, Waiting::Offer(_))
+            };
+            assert!(self.senders.all().all(|(_, sender)| is_plain(sender)), "plain offers");
+        }
         if self.end.is_some() {
             return;
         }
