@@ -552,3 +552,27 @@ fn the_straight_way_leads_where_the_long_one_does() {
     }
     assert!(went_straight.iter().all(|&count| count > 1000), "{went_straight:?}");
 }
+
+#[test]
+fn a_plain_task_s_receive_that_a_thread_or_a_select_goes_on_with_ends_the_straight_way() {
+    let claim = Claim::new(false);
+    let arm = Some(ArmRef::new(&claim, 0));
+    let others = [
+        (by(Some(WaiterKind::Task)), true),
+        (by(Some(WaiterKind::Thread)), false),
+        (Attempt { arm, ..by(Some(WaiterKind::Task)) }, false),
+    ];
+    for (attempt, is_plain) in others {
+        let mut twin = Twin::new(true);
+        let mut at = None;
+        let outcome = twin.receive(&mut at, WaiterKind::Task, Waker::noop());
+        assert!(matches!(outcome, Outcome::Pending) && twin.state.is_plain);
+        let mut wakes = twin.bench.wakes();
+        let outcome = twin.state.receive(&mut at, attempt, true, &mut wakes);
+        assert!(matches!(outcome, Outcome::Pending | Outcome::NeedsWaker));
+        assert_eq!(twin.state.is_plain, is_plain, "{attempt:?}");
+        twin.state.assert_consistent();
+        assert_eq!(twin.state.leave(at.expect("it waits"), &mut wakes), None);
+        wakes.run();
+    }
+}
