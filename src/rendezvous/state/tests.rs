@@ -30,6 +30,11 @@ impl<T> State<T> {
             idle,
             "the idle are in a list"
         );
+        for (list, is_task) in [(TASKS, true), (THREADS, false)] {
+            let is_strange =
+                |receiver: &WaitingReceiver<T>| (receiver.kind == WaiterKind::Task) != is_task;
+            assert!(self.receivers.find(list, is_strange).is_none(), "each kind has its list");
+        }
         assert_eq!(self.notified, notified);
         assert_eq!(self.notified_tasks, notified_tasks);
         assert!(self.unresponsive <= self.notified_tasks, "the unresponsive are notified tasks");
@@ -575,4 +580,33 @@ fn a_plain_task_s_receive_that_a_thread_or_a_select_goes_on_with_ends_the_straig
         assert_eq!(twin.state.leave(at.expect("it waits"), &mut wakes), None);
         wakes.run();
     }
+}
+
+#[test]
+fn the_receiver_of_a_forgotten_select_is_no_arm_any_more() {
+    let bench = Bench::new();
+    let mut wakes = bench.wakes();
+    let mut state = State::<u32>::new([1, 1]);
+    let claim = Claim::new(true);
+    let by_select =
+        Attempt { arm: Some(ArmRef::new(&claim, 0)), ..by(Some(WaiterKind::Selecting)) };
+    let mut at = None;
+    assert!(matches!(state.receive(&mut at, by_select, true, &mut wakes), Outcome::Pending));
+    let ticket = at.expect("it waits");
+    let is_arm = |state: &State<u32>| {
+        let receiver = state.receivers.peek(ticket).expect("an entry");
+        (receiver.select_id != SelectId::NONE, receiver.arm.is_some())
+    };
+    for _ in 0..2 {
+        assert_eq!(is_arm(&state), (true, true));
+        _ = state.receive(&mut at, by_select, true, &mut wakes);
+        state.assert_consistent();
+    }
+    for kind in [WaiterKind::Thread, WaiterKind::Task, WaiterKind::Thread] {
+        _ = state.receive(&mut at, by(Some(kind)), true, &mut wakes);
+        assert_eq!(is_arm(&state), (false, false));
+        state.assert_consistent();
+    }
+    assert_eq!(state.leave(ticket, &mut wakes), None);
+    wakes.run();
 }
