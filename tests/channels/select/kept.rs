@@ -1,11 +1,12 @@
 //! A select that is kept and not polled, or forgotten.
 
 use std::mem;
+use std::task::Poll;
 use std::thread;
 
 use super::MOMENT;
 use crate::support::*;
-use handover::{Sel2, never, rendezvous, select};
+use handover::{Sel2, never, rendezvous, select, simplex};
 
 #[test]
 fn a_kept_choice_that_nobody_polls_does_not_stop_waiting_threads() {
@@ -101,4 +102,30 @@ fn arms_borrowed_by_a_forgotten_choice_go_on_alone() {
             }
         }
     }
+}
+
+#[test]
+fn a_send_that_lost_a_select_is_woken_when_it_goes_on_by_itself() {
+    let _watchdog = Watchdog::new();
+    let (mut server, mut client) = simplex();
+    let (tx, rx) = rendezvous();
+    let mut recv = client.recv();
+    pend(&mut recv);
+    server.demand().now().unwrap();
+    let mut send = server.send("an item");
+    let (bell, waker) = Bell::new();
+    let mut choice = select((&mut send, rx.recv()));
+    pend_with(&mut choice, &waker);
+    let mut letter = tx.send("a letter");
+    pend(&mut letter);
+    assert!(matches!(poll_with(&mut choice, &waker), Poll::Ready(Sel2::B(Ok("a letter")))));
+    drop(choice);
+    pend_with(&mut send, &waker);
+    _ = bell.rings();
+    assert_eq!(ready(&mut recv), Ok("an item"));
+    drop(recv);
+    let mut next = client.recv();
+    pend(&mut next);
+    assert_eq!(bell.rings(), 1);
+    assert!(poll_with(&mut send, &waker).is_ready());
 }
