@@ -104,6 +104,13 @@ mod tests {
             ]
         );
         assert_eq!(
+            told(HELD | by(SERVER) | end_code(Why::Panicked) << shift(CLIENT)),
+            [
+                "client { slot: held by server, waits: false, peer_waits: false, peer_end: None }",
+                "server { slot: held by server, waits: false, peer_waits: false, peer_end: Some(Panicked) }",
+            ]
+        );
+        assert_eq!(
             told(COMMITTED | by(CLIENT) | end_code(Why::Dropped) << shift(SERVER)),
             [
                 "client { slot: put for good by client, waits: false, peer_waits: false, peer_end: Some(Dropped) }",
