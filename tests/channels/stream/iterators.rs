@@ -210,3 +210,20 @@ fn an_iterator_is_not_asked_again_after_its_end() {
         );
     }
 }
+
+#[test]
+fn a_whole_write_at_the_reader_tells_how_many_items_are_left() {
+    let _watchdog = Watchdog::new();
+    let (mut writer, mut reader) = stream();
+    let mut read = reader.read_once();
+    pend(&mut read);
+    let mut write = writer.write(vec![1, 2, 3]);
+    pend(&mut write);
+    let mut batch = ready(&mut read).unwrap();
+    for left in (1..=3).rev() {
+        assert_eq!(batch.size_hint(), (left, Some(left)));
+        assert!(batch.next().is_some());
+    }
+    assert_eq!(batch.size_hint(), (0, Some(0)));
+    assert_eq!(batch.next(), None);
+}
