@@ -272,7 +272,7 @@ fn a_thread_is_told_again_of_an_offer_that_a_kept_task_does_not_take() {
                 let mut withdrawn = tx.send(round);
                 _ = poll_once(&mut withdrawn);
                 drop(withdrawn);
-                // Whatever it does meanwhile, it must be told of the next one.
+                // Whatever it does meanwhile, it must be told of the next one. The pause lets it park, where a missed wake-up shows; no assertion needs it.
                 thread::sleep(Duration::from_millis(2));
                 if poll_once(&mut kept).is_ready() {
                     kept = rx.recv();

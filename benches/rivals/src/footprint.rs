@@ -51,7 +51,7 @@ pub(crate) fn blocked_until<W: Send, O>(
     let clock = Clock::start();
     thread::scope(|scope| {
         scope.spawn(|| wait(waiter));
-        thread::sleep(BLOCKED);
+        thread::sleep(BLOCKED); // The span that is measured, in which the other party is blocked.
         end(other);
     });
     cpu_and_wall(clock)

@@ -192,28 +192,3 @@ fn a_kept_waker_that_panics_when_it_is_dropped_keeps_nobody_asleep() {
         assert_eq!(ready(&mut closed), Ok(why));
     }
 }
-
-#[test]
-fn the_end_lets_a_waker_go_that_either_side_has_left() {
-    let _watchdog = Watchdog::new();
-    for is_sender in [true, false] {
-        let (tx, rx) = rendezvous::<u32>();
-        let (bell, waker) = Bell::new();
-        if is_sender {
-            let mut send = tx.send(1);
-            pend_with(&mut send, &waker);
-            assert_eq!(rx.recv().now(), Ok(1));
-            assert!(poll_with(&mut send, &waker).is_ready());
-            drop((waker, rx));
-            assert!(tx.is_closed());
-        } else {
-            let mut recv = rx.recv();
-            pend_with(&mut recv, &waker);
-            pend(&mut tx.send(2));
-            pend_with(&mut recv, &waker);
-            drop((recv, waker, tx));
-            assert!(rx.is_closed());
-        }
-        assert_eq!(Arc::strong_count(&bell), 1, "the channel keeps a waker, {is_sender}");
-    }
-}
