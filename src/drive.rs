@@ -15,7 +15,7 @@ use crate::error::Why;
 use crate::point;
 use crate::point::{Origin, leave_seat, take_seat};
 use crate::step::{Attempt, PutMode, Step, Waiter};
-use crate::wait::{WaiterKind, is_past, with_parker};
+use crate::wait::{AdaptiveSpin, Parker, WaiterKind, is_past, with_parker};
 
 #[cfg(feature = "model")]
 mod modelled;
@@ -25,7 +25,7 @@ mod modelled;
 fn spin(step: &mut impl Step, kind: WaiterKind) -> bool {
     let waiter = step.waiter();
     let mut spin = waiter.spin();
-    let has_changed = spin.run(kind, || waiter.has_changed());
+    let has_changed = spin.run(kind, &mut || waiter.has_changed());
     waiter.set_spin(spin);
     has_changed
 }
@@ -101,26 +101,39 @@ fn park<S: Step>(
         if let Poll::Ready(output) = step.step(attempt) {
             return Poll::Ready(output);
         }
-        assert!(
-            deadline.is_some() || !step.waiter().can_never_go_on(),
-            "handover: `{}` blocks the thread that drives its generator, and so would wait for ever; \
-             a generator's routine awaits: `.await` in place of `.wait()`",
-            S::NAME
-        );
+        if deadline.is_none() && step.waiter().can_never_go_on() {
+            blocks_its_driver(S::NAME);
+        }
         take_seat(step, origin, WaiterKind::Thread);
-        let start = Instant::now();
-        let recheck =
-            step.waiter().recheck_at().filter(|at| deadline.is_none_or(|deadline| *at < deadline));
-        let is_woken = parker.park_or_recheck(deadline, recheck);
         let waiter = step.waiter();
         let mut spin = waiter.spin();
-        spin.parked_since(start);
-        waiter.set_spin(spin);
-        if is_woken || recheck.is_some() {
-            return Poll::Pending;
-        }
-        Poll::Ready(time_out(step))
+        let recheck = waiter.recheck_at();
+        let is_over = sleep(parker, deadline, recheck, &mut spin);
+        step.waiter().set_spin(spin);
+        if is_over { Poll::Ready(time_out(step)) } else { Poll::Pending }
     })
+}
+
+#[cold]
+fn blocks_its_driver(name: &str) -> ! {
+    panic!(
+        "handover: `{name}` blocks the thread that drives its generator, and so would wait for ever; \
+         a generator's routine awaits: `.await` in place of `.wait()`"
+    )
+}
+
+/// Parks. Tells whether the time is up.
+fn sleep(
+    parker: &Parker,
+    deadline: Option<Instant>,
+    recheck: Option<Instant>,
+    spin: &mut AdaptiveSpin,
+) -> bool {
+    let start = Instant::now();
+    let recheck = recheck.filter(|at| deadline.is_none_or(|deadline| *at < deadline));
+    let is_woken = parker.park_or_recheck(deadline, recheck);
+    spin.parked_since(start);
+    !is_woken && recheck.is_none()
 }
 
 #[cold]

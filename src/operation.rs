@@ -79,7 +79,7 @@ impl<S: Step> Op<S> {
     /// assert_eq!(client.recv().wait(), Ok("an item"));
     /// ```
     pub fn wait(self) -> S::Output {
-        self.finish(|step, origin| drive::block(step, None, origin))
+        self.block(None)
     }
 
     /// Blocks this thread until the operation is done, for at most `timeout`: then it is withdrawn, and the error is
@@ -94,7 +94,7 @@ impl<S: Step> Op<S> {
     /// ```
     pub fn wait_timeout(self, timeout: Duration) -> S::Output {
         let deadline = point::now().checked_add(timeout);
-        self.finish(|step, origin| drive::block(step, deadline, origin))
+        self.block(deadline)
     }
 
     /// Blocks this thread until the operation is done, at most until `deadline`: then it is withdrawn, and the error is
@@ -108,7 +108,7 @@ impl<S: Step> Op<S> {
     /// assert!(client.recv().wait_deadline(deadline).unwrap_err().is_timed_out());
     /// ```
     pub fn wait_deadline(self, deadline: Instant) -> S::Output {
-        self.finish(|step, origin| drive::block(step, Some(deadline), origin))
+        self.block(Some(deadline))
     }
 
     /// Never blocks: the operation is done at once, or it is withdrawn and the error is [`Why::NotReady`](crate::Why::NotReady).
@@ -141,6 +141,11 @@ impl<S: Step> Op<S> {
     /// ```
     pub fn until<F: Future>(self, future: F) -> Until<Self, F> {
         Until { op: self, future: Some(future) }
+    }
+
+    #[inline]
+    fn block(self, deadline: Option<Instant>) -> S::Output {
+        self.finish(|step, origin| drive::block(step, deadline, origin))
     }
 
     #[inline]

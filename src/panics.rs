@@ -10,6 +10,7 @@
 use std::any::Any;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::task::Waker;
 use std::thread;
 
 /// Runs user code; a panic of it ends here.
@@ -44,6 +45,18 @@ impl FirstPanic {
                 None
             }
         }
+    }
+
+    /// Runs the `wake` of a waker.
+    #[inline]
+    pub(crate) fn wake(&mut self, waker: Waker) {
+        self.run(|| waker.wake());
+    }
+
+    /// Runs the destructor of a waker.
+    #[inline]
+    pub(crate) fn drop(&mut self, waker: Option<Waker>) {
+        self.run(|| drop(waker));
     }
 
     /// Lets the panic go on, if there was one. A thread that unwinds already is left to that: a second panic would abort the process.

@@ -38,6 +38,7 @@ use crate::wait::{AdaptiveSpin, WaiterKind};
 mod arms;
 mod order;
 
+use arms::ArmOp;
 pub use arms::{Arm, Arms, Sel2, Sel3, Sel4, Sel5, Sel6, Sel7, Sel8};
 use order::Order;
 
@@ -275,6 +276,23 @@ impl DoneArm {
     }
 }
 
+// What is done to each arm, a panic of which leaves out no other. (As functions, so that they are not compiled anew for each type of `Arms`.)
+
+#[inline]
+fn cancelling(panic: &mut FirstPanic) -> impl FnMut(&mut dyn ArmOp) {
+    |arm| _ = panic.run(|| arm.cancel())
+}
+
+#[inline]
+fn rewinding(panic: &mut FirstPanic) -> impl FnMut(&mut dyn ArmOp) {
+    |arm| _ = panic.run(|| arm.rewind())
+}
+
+#[inline]
+fn registering(panic: &mut FirstPanic) -> impl FnMut(&mut dyn ArmOp) {
+    |arm| _ = panic.run(|| arm.reregister())
+}
+
 impl<A: Arms> SelectingStep<A> {
     /// Attempts one arm; if it is done, so is the select.
     #[inline]
@@ -317,7 +335,7 @@ impl<A: Arms> SelectingStep<A> {
     /// Withdraws each arm that is not done. A panic of one leaves out no other.
     fn cancel_all(&mut self) -> FirstPanic {
         let mut panic = FirstPanic::default();
-        self.arms.each(&mut |arm| _ = panic.run(|| arm.cancel()));
+        self.arms.each(&mut cancelling(&mut panic));
         panic
     }
 
@@ -347,7 +365,7 @@ impl<A: Arms> Step for SelectingStep<A> {
         let attempt = Attempt { put_mode: PutMode::Revocable, waiter, ..attempt };
         if !self.is_queued {
             let mut panic = FirstPanic::default();
-            self.arms.each(&mut |arm| _ = panic.run(|| arm.rewind()));
+            self.arms.each(&mut rewinding(&mut panic));
             panic.resume();
             let polled = self.attempt_all(Attempt { waker: None, may_enqueue: false, ..attempt });
             if polled.is_ready() || attempt.waiter.is_none() {
@@ -363,7 +381,7 @@ impl<A: Arms> Step for SelectingStep<A> {
         let polled = self.attempt_all(attempt);
         if polled.is_pending() && self.claim.as_ref().is_some_and(|claim| claim.end()) {
             let mut panic = FirstPanic::default();
-            self.arms.each(&mut |arm| _ = panic.run(|| arm.reregister()));
+            self.arms.each(&mut registering(&mut panic));
             panic.resume();
         }
         polled.map(Some)

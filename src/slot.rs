@@ -513,7 +513,7 @@ impl<M, const ME: u32> Half<M, ME> {
         // The task that drove this party does not poll the peer any more.
         let driver = self.driver.take();
         panic.run(|| self.wake(old));
-        panic.run(|| drop(driver));
+        panic.drop(driver);
         panic.resume();
         if let Some(mine) = self.my_waker.take() {
             let stored = self.shared.wakers[ME as usize].lock().take();
@@ -555,7 +555,7 @@ impl<M, const ME: u32> Half<M, ME> {
         let watch = Arc::clone(self.shared.watch.get()?);
         let (old, watchers) = watch.leave(ME, why, || self.update(|word| Some(left(word))));
         for waker in watchers {
-            panic.run(|| waker.wake());
+            panic.wake(waker);
         }
         old
     }
@@ -635,7 +635,7 @@ impl<M, const ME: u32> Half<M, ME> {
         if old & Self::THEIR_WAIT != 0 {
             panic.run(|| self.wake_peer());
         }
-        panic.run(|| drop(outdated));
+        panic.drop(outdated);
         panic.resume();
     }
 }

@@ -1,5 +1,7 @@
 //! How a thread parks: on a mutex and a condvar that its waker notifies.
 
+#[cfg(not(handover_loom))]
+use std::cell::RefCell;
 #[cfg(feature = "model")]
 use std::mem;
 use std::sync::Arc;
@@ -113,41 +115,101 @@ pub(crate) fn is_past(deadline: Instant) -> bool {
 ///
 /// A thread keeps one parker for all its waits, so that channels see the same waker again. A wait inside a wait (an iterator that
 /// blocks, run by a blocked write) gets another parker: it must not use up the outer wait's wake-up.
+#[inline]
 pub(crate) fn with_parker<R>(f: impl FnOnce(&Parker, &Waker) -> R) -> R {
-    let fresh = || {
-        let parker = Parker::new();
+    let (own, is_kept) = OwnParker::take();
+    let result = f(&own.parker, &own.waker);
+    if is_kept {
+        own.keep();
+    }
+    result
+}
+
+#[cfg(not(handover_loom))]
+sync::thread_local! {
+    static KEPT: RefCell<Option<OwnParker>> = const { RefCell::new(None) };
+}
+
+/// A thread's parker, and its waker. (No part of `with_parker`, so that it is compiled once, and not for each kind of wait.)
+struct OwnParker {
+    parker: Arc<Parker>,
+    waker: Waker,
+}
+
+impl OwnParker {
+    #[cold]
+    fn new(parker: Arc<Parker>) -> Self {
         let waker = Waker::from(Arc::clone(&parker));
-        (parker, waker)
-    };
-    #[cfg(feature = "model")]
-    if point::is_live() {
-        if let Some(seat) = model::here() {
-            let parker = Parker::of_party(seat);
-            let waker = Waker::from(Arc::clone(&parker));
-            return f(&parker, &waker);
+        Self { parker, waker }
+    }
+
+    /// Takes the parker out of the thread, for a wait: an inner wait, or one in a thread's last destructors, finds none and makes its own. Tells, too, whether the
+    /// next wait may have it.
+    #[inline]
+    fn take() -> (Self, bool) {
+        #[cfg(feature = "model")]
+        if point::is_live() {
+            if let Some(seat) = model::here() {
+                return (Self::new(Parker::of_party(seat)), false);
+            }
+        }
+        #[cfg(not(handover_loom))]
+        if sync::pick(4) != Some(0) {
+            let kept = KEPT.try_with(|kept| kept.try_borrow_mut().ok()?.take()).ok().flatten();
+            return (kept.unwrap_or_else(|| Self::new(Parker::new())), true);
+        }
+        (Self::new(Parker::new()), false)
+    }
+
+    /// Leaves it to the thread's next wait.
+    #[inline]
+    fn keep(self) {
+        #[cfg(not(handover_loom))]
+        {
+            let spare = KEPT.try_with(|kept| kept.replace(Some(self)));
+            drop(spare);
         }
     }
-    #[cfg(not(handover_loom))]
-    {
-        use std::cell::RefCell;
-        sync::thread_local! {
-            static CACHED: RefCell<Option<(Arc<Parker>, Waker)>> = const { RefCell::new(None) };
-        }
-        if sync::pick(4) == Some(0) {
-            let (parker, waker) = fresh();
-            return f(&parker, &waker);
-        }
-        // The parker is taken out for the wait: an inner wait, or one in a thread's last destructors, finds none and makes its own.
-        let cached = CACHED.try_with(|cached| cached.try_borrow_mut().ok()?.take()).ok().flatten();
-        let (parker, waker) = cached.unwrap_or_else(fresh);
-        let result = f(&parker, &waker);
-        let spare = CACHED.try_with(|cached| cached.replace(Some((parker, waker))));
-        drop(spare);
-        result
+}
+
+#[cfg(all(test, not(any(handover_loom, handover_shuttle))))]
+mod tests {
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Another party's `notify_one` may come after its wake-up was seen, in the middle of the next wait.
+    #[test]
+    fn a_notification_without_a_wake_up_ends_no_wait() {
+        let parker = Parker::new();
+        thread::scope(|scope| {
+            let parked = scope.spawn(|| parker.park(None));
+            for _ in 0..100 {
+                parker.condvar.notify_one();
+                thread::sleep(Duration::from_micros(100));
+            }
+            assert!(!parked.is_finished());
+            parker.wake_by_ref();
+            assert!(parked.join().unwrap());
+        });
     }
-    #[cfg(handover_loom)]
-    {
-        let (parker, waker) = fresh();
-        f(&parker, &waker)
+
+    #[test]
+    fn a_wake_up_counts_once() {
+        let parker = Parker::new();
+        parker.wake_by_ref();
+        parker.wake_by_ref();
+        assert!(parker.park(None));
+        assert!(!parker.park(Some(Instant::now())));
+    }
+
+    #[test]
+    fn a_wait_inside_a_wait_has_a_parker_of_its_own_and_the_next_wait_the_first() {
+        let address = |parker: &Parker| std::ptr::from_ref(parker).addr();
+        let (outer, inner) =
+            with_parker(|outer, _| (address(outer), with_parker(|inner, _| address(inner))));
+        assert_ne!(outer, inner);
+        assert_eq!(with_parker(|next, _| address(next)), outer);
     }
 }

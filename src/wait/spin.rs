@@ -54,9 +54,9 @@ impl AdaptiveSpin {
 
     /// Watches until `has_changed`, for as long as that lately paid. Tells whether it did.
     #[inline]
-    pub(crate) fn run(&mut self, kind: WaiterKind, mut has_changed: impl FnMut() -> bool) -> bool {
+    pub(crate) fn run(&mut self, kind: WaiterKind, has_changed: &mut dyn FnMut() -> bool) -> bool {
         if let Some(picked) = sync::pick(4) {
-            return picked == 0 && Self::yield_now(&mut has_changed);
+            return picked == 0 && Self::yield_now(has_changed);
         }
         let level = match (kind, self.level) {
             _ if cfg!(handover_loom) => return false, // A model gains nothing from spinning, and loses many states.
@@ -66,12 +66,12 @@ impl AdaptiveSpin {
             (WaiterKind::Thread | WaiterKind::Selecting, level) => level,
             (WaiterKind::Task, level) => level.min(Self::TOP_IN_POLL),
         };
-        if has_other_cores() && Self::spin(level, &mut has_changed) {
+        if has_other_cores() && Self::spin(level, has_changed) {
             (self.level, self.patience) = (Self::TOP, Self::PATIENCE);
             return true;
         }
         self.level = self.level.saturating_sub(3);
-        if kind != WaiterKind::Task && Self::yield_now(&mut has_changed) {
+        if kind != WaiterKind::Task && Self::yield_now(has_changed) {
             // The peer wanted a core rather than time: yield again, but do not spin for long.
             self.level = Self::BRIEFLY;
             return true;
@@ -96,7 +96,7 @@ impl AdaptiveSpin {
 
     /// Looks again and again, with a pause between: each look takes the cache line from a peer that may be about to write it.
     /// (With 10 ns between two looks a hand-over between two threads took 320 ns, with 70 ns 215 ns, with 180 ns 290 ns.)
-    fn spin(level: u8, has_changed: &mut impl FnMut() -> bool) -> bool {
+    fn spin(level: u8, has_changed: &mut dyn FnMut() -> bool) -> bool {
         let budget = Self::UNIT * (1 << level);
         let mut start = None;
         loop {
@@ -113,7 +113,7 @@ impl AdaptiveSpin {
     }
 
     /// Lets other threads run: on one core, the peer.
-    fn yield_now(has_changed: &mut impl FnMut() -> bool) -> bool {
+    fn yield_now(has_changed: &mut dyn FnMut() -> bool) -> bool {
         (0..Self::YIELDS).any(|_| {
             yield_now();
             has_changed()
