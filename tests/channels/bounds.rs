@@ -6,8 +6,8 @@ use std::future::Future;
 use std::marker::PhantomPinned;
 use std::panic::{RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::thread;
 
+use crate::support::thread;
 use crate::support::*;
 use futures_core::{FusedStream, Stream as AnyStream};
 use handover::iter::{IntoValues, IntoValuesStream, Iter, Stream, Values, ValuesStream};

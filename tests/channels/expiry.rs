@@ -7,12 +7,12 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 use handover::{Sel2, Why, generate, never, rendezvous, select};
 
+use crate::support::thread;
 use crate::support::watch::watched;
 use crate::support::{
     Bell, Hook, Moment, Stress, dither, panics, pend, poll_once, poll_with, quiet_panic,

@@ -15,7 +15,6 @@ use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_core::Stream;
@@ -24,6 +23,7 @@ use handover::{
     simplex, stream,
 };
 
+use crate::support::thread;
 use crate::support::watch::watched;
 use crate::support::{Hook, Moment, poll_once, poll_with};
 

@@ -1,7 +1,6 @@
 //! Sequences that say how they ended: `checked`, `checked_results`, `end` and `into_inner` of every iterator and stream.
 
-use std::thread;
-
+use crate::support::thread;
 use crate::support::*;
 use futures_core::FusedStream;
 use futures_lite::StreamExt;
@@ -132,7 +131,7 @@ fn producers_tell_how_they_ended() {
     assert_tells!(Why::Closed, produce(blocking));
     assert_tells!(Why::Closed, generate(awaiting));
     assert_tells!(Why::Closed, handover::produce_on(|job| _ = thread::spawn(job), blocking));
-    thread::scope(|scope| {
+    std::thread::scope(|scope| {
         assert_tells!(Why::Closed, produce_in(scope, blocking));
     });
 }

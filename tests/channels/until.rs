@@ -6,8 +6,8 @@ use std::marker::PhantomPinned;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::thread;
 
+use crate::support::thread;
 use crate::support::*;
 use handover::{Sel2, Why, duplex, never, rendezvous, select, simplex, stream};
 

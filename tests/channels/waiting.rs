@@ -1,8 +1,8 @@
 //! What a blocked thread costs: next to no CPU time, whichever way it waits.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::thread;
 use crate::support::*;
 use handover::{Why, duplex, rendezvous, simplex, stream};
 

@@ -1,9 +1,9 @@
 //! `answer`: done when the item is taken, not when the next demand comes.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
+use crate::support::thread;
 use crate::support::*;
 use handover::{Client, Sel2, Server, Why, duplex, select, simplex};
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
-use std::thread;
 
+use crate::support::thread;
 use crate::support::*;
 use handover::{Peer, Why, simplex};
 

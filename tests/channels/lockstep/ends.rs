@@ -1,10 +1,10 @@
 //! How an end leaves, and what its peer is told, then and for ever after.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::collect;
 use super::leave;
+use crate::support::thread;
 use crate::support::*;
 use futures_lite::StreamExt;
 use handover::{RecvError, SendError, Why, duplex, simplex};

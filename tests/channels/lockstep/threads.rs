@@ -6,9 +6,9 @@ use std::mem;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
-use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::thread;
 use crate::support::*;
 use futures_lite::StreamExt;
 use handover::{Client, Server, Why, duplex, simplex};

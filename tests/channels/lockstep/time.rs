@@ -5,9 +5,9 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, mpsc};
-use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::thread;
 use crate::support::*;
 use handover::{Why, duplex, simplex};
 

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 use std::sync::{Arc, Barrier};
 use std::task::Poll;
-use std::thread;
 use std::time::Duration;
 
 use super::leave;
+use crate::support::thread;
 use crate::support::*;
 use handover::{Peer, Sel2, Why, duplex, rendezvous, select, simplex, stream};
 

@@ -1,9 +1,9 @@
 //! What must work.
 
 use std::io::{self, BufRead, BufReader, BufWriter, IoSlice, Read, Write};
-use std::thread;
 
 use super::*;
+use crate::support::thread;
 use futures_lite::future::zip;
 use handover::{Why, pipe};
 

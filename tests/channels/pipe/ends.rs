@@ -1,9 +1,9 @@
 //! How a pipe ends, and what is told of it.
 
 use std::io::{self, BufRead as _, ErrorKind, Read, Write};
-use std::thread;
 
 use super::*;
+use crate::support::thread;
 use handover::{Why, pipe};
 
 /// The reason inside of an error.

@@ -1,9 +1,9 @@
 //! Real formats through a pipe, whole and cut short.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::thread;
 
 use super::*;
+use crate::support::thread;
 use flate2::Compression;
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;

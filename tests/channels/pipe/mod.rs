@@ -11,8 +11,8 @@ mod wakers;
 use std::fmt::Debug;
 use std::io::{self, BufRead, Read, Write};
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::thread;
 
+use crate::support::thread;
 use crate::support::*;
 use handover::{PipeReader, PipeWriter, op};
 use static_assertions::{assert_impl_all, assert_not_impl_any};

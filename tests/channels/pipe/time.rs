@@ -1,10 +1,10 @@
 //! Timeouts of the traits of `std::io`.
 
 use std::io::{BufRead, ErrorKind, Read, Write};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::support::thread;
 use handover::pipe;
 
 #[test]

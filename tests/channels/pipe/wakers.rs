@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::*;
+use crate::support::thread;
 use futures_io::{AsyncBufRead, AsyncWrite};
 use handover::pipe;
 
@@ -131,7 +132,7 @@ fn a_task_then_a_thread_waits_at_the_same_end() {
     let (bell, waker) = Bell::new();
     let (mut writer, mut reader) = pipe();
     assert!(poll_fill(&mut reader, &waker).is_pending());
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         scope.spawn(|| {
             let_them_park();
             writer.write_all(b"abc").unwrap();

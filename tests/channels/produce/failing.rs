@@ -2,9 +2,9 @@
 
 use std::cell::RefCell;
 use std::sync::{Arc, Barrier, mpsc};
-use std::thread;
 
 use super::message;
+use crate::support::thread;
 use crate::support::*;
 use futures_core::FusedStream;
 use futures_lite::StreamExt;
@@ -49,6 +49,7 @@ fn an_error_of_a_routine_comes_last_and_once_in_every_form() {
 
     block_on(async {
         let mut items = try_produce(fails).into_stream();
+        assert!(!items.is_terminated());
         assert_eq!((&mut items).collect::<Vec<_>>().await, TOLD);
         assert!(items.is_terminated());
         let items = try_produce_on(on_a_thread, fails).into_stream();

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Mutex;
 use std::task::Poll;
-use std::thread;
 
+use crate::support::thread;
 use crate::support::*;
 use futures_core::Stream;
 use futures_lite::{StreamExt, future::block_on};

@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll};
-use std::thread;
 
+use crate::support::thread;
 use crate::support::*;
 use futures_core::FusedStream;
 use futures_lite::StreamExt;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Barrier, Mutex};
 use std::task::Poll;
-use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::thread;
 use crate::support::*;
 use futures_lite::StreamExt;
 use futures_lite::future::{block_on, zip};

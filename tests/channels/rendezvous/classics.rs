@@ -1,8 +1,8 @@
 //! Many to many: the programs that other channels without capacity are known by, on threads, in tasks and mixed.
 
 use std::future::Future;
-use std::thread;
 
+use crate::support::thread;
 use crate::support::*;
 use handover::{Why, rendezvous};
 

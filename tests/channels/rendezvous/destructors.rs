@@ -5,9 +5,9 @@ use std::mem;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::Poll;
-use std::thread;
 use std::time::Duration;
 
+use crate::support::thread;
 use crate::support::*;
 use handover::{Receiver, Sender, Why, rendezvous};
 

@@ -1,7 +1,6 @@
 //! How ends leave, and which operations are told.
 
-use std::thread;
-
+use crate::support::thread;
 use crate::support::*;
 use futures_lite::future::block_on;
 use handover::{Receiver, Sender, Why, op, rendezvous};

@@ -1,8 +1,8 @@
 //! `finish` of one end among many, and the end that a channel has when all ends of a side have gone.
 
 use std::sync::Arc;
-use std::thread;
 
+use crate::support::thread;
 use crate::support::*;
 use handover::{Receiver, Sender, WeakReceiver, WeakSender, Why, rendezvous};
 use proptest::prelude::*;

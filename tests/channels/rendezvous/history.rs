@@ -10,9 +10,9 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::Poll;
-use std::thread;
 use std::time::Duration;
 
+use crate::support::thread;
 use crate::support::*;
 use futures_lite::future::{block_on, poll_fn, yield_now};
 use handover::{Receiver, Sender, rendezvous};

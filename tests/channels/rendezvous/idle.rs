@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::Waker;
-use std::thread;
 use std::time::Duration;
 
 use handover::{Receiver, Sender, rendezvous, select};
 
 use crate::support::poll_with;
+use crate::support::thread;
 use crate::support::watch::watched;
 
 /// How long a thread is watched.

@@ -3,9 +3,9 @@
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Waker};
-use std::thread;
 use std::time::Duration;
 
+use crate::support::thread;
 use crate::support::*;
 use futures_core::Stream as _;
 use handover::{Why, rendezvous};

@@ -4,12 +4,12 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 use handover::{Receiver, Sel2, Sender, never, rendezvous, select};
 
+use crate::support::thread;
 use crate::support::watch::watched;
 use crate::support::{Bell, pend, poll_once, poll_with, ready};
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 use std::task::Waker;
-use std::thread;
 
+use crate::support::thread;
 use crate::support::*;
 use handover::{Receiver, Sender, Why, rendezvous};
 
@@ -191,4 +191,23 @@ fn a_kept_waker_that_panics_when_it_is_dropped_keeps_nobody_asleep() {
         let why = if unwinds { Why::Panicked } else { Why::Dropped };
         assert_eq!(ready(&mut closed), Ok(why));
     }
+}
+
+#[test]
+fn a_kept_waker_that_gives_way_may_use_the_channel_as_it_is_dropped() {
+    let _watchdog = Watchdog::new();
+    let (hook, bell) = (Hook::new(), Bell::new());
+    let (tx, rx) = rendezvous();
+    hand_over(&tx, &rx, 2, &hook.waker());
+    let (out, inbox) = std::sync::mpsc::channel();
+    let ends = tx.clone();
+    hook.set(Moment::Drop, move || out.send(ends.send(9).now().is_ok()).unwrap());
+    // Another task waits in the place of the one whose waker was kept.
+    let mut recv = rx.recv();
+    pend_with(&mut recv, &bell.1);
+    assert_eq!(inbox.try_recv(), Ok(false), "it is dropped now, and may look at the channel");
+    let mut send = tx.send(3);
+    pend(&mut send);
+    assert_eq!(ready(&mut recv), Ok(3));
+    ready(&mut send).unwrap();
 }

@@ -1,9 +1,9 @@
 //! First come, first served, also when some in the line give up.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::thread;
 use crate::support::*;
 use futures_lite::future::block_on;
 use handover::rendezvous;
@@ -15,7 +15,7 @@ fn some_of_twelve(stress: &mut Stress) -> BTreeSet<usize> {
 
 /// Twelve threads wait, one after the other, and some give up at a deadline. Returns `None` if the deadline came too soon.
 fn twelve_threads<'scope, R: Send + 'scope>(
-    scope: &'scope thread::Scope<'scope, '_>,
+    scope: thread::Scope<'scope, '_>,
     gone: &BTreeSet<usize>,
     waiting: impl Fn() -> usize,
     wait: impl Fn(usize, Option<Instant>) -> R + Clone + Send + 'scope,

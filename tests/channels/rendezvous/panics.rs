@@ -5,9 +5,9 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
-use std::thread;
 
 use super::waits::*;
+use crate::support::thread;
 use crate::support::*;
 use handover::rendezvous;
 

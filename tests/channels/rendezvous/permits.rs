@@ -1,7 +1,6 @@
 //! Permits: what is reserved, granted, used, given up.
 
-use std::thread;
-
+use crate::support::thread;
 use crate::support::*;
 use handover::{never, rendezvous, select};
 

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier};
 use std::task::Poll;
-use std::thread;
 
 use handover::{Receiver, Sel2, Sender, rendezvous, select};
 
+use crate::support::thread;
 use crate::support::watch::{Progress, watched};
 use crate::support::{Bell, pend, poll_once, poll_with, ready};
 

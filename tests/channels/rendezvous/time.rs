@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, mpsc};
-use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::thread;
 use crate::support::*;
 use handover::{Why, rendezvous};
 

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread;
 use std::time::Duration;
 
+use crate::support::thread;
 use crate::support::*;
 use futures_lite::future::block_on;
 use handover::{Sel2, never, rendezvous, select};

@@ -4,9 +4,9 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::thread;
 
 use super::waits::*;
+use crate::support::thread;
 use crate::support::*;
 use futures_core::Stream as _;
 use handover::rendezvous;

@@ -1,8 +1,8 @@
 //! Each operation of each channel as an arm of a `select`: owned and borrowed, on a thread and in a task, against peers of either kind.
 
 use std::task::Poll;
-use std::thread;
 
+use crate::support::thread;
 use crate::support::*;
 use futures_lite::future::block_on;
 use handover::{Sel2, Sel3, Why, duplex, never, op, rendezvous, select, simplex, stream};

@@ -1,8 +1,7 @@
 //! What becomes of arms that lose, and of their values.
 
-use std::thread;
-
 use super::MOMENT;
+use crate::support::thread;
 use crate::support::*;
 use handover::{Sel2, Sender, Why, duplex, never, rendezvous, select, simplex, stream};
 

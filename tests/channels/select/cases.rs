@@ -2,10 +2,10 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::MOMENT;
+use crate::support::thread;
 use crate::support::*;
 use futures_lite::future::block_on;
 use handover::{

@@ -1,7 +1,6 @@
 //! Which arm of a `select` is done, of those that are ready.
 
-use std::thread;
-
+use crate::support::thread;
 use crate::support::*;
 use futures_lite::future::block_on;
 use handover::{Sel2, Sel3, Sel8, rendezvous, select};

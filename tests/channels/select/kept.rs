@@ -2,9 +2,9 @@
 
 use std::mem;
 use std::task::Poll;
-use std::thread;
 
 use super::MOMENT;
+use crate::support::thread;
 use crate::support::*;
 use handover::{Sel2, never, rendezvous, select, simplex};
 
@@ -128,4 +128,42 @@ fn a_send_that_lost_a_select_is_woken_when_it_goes_on_by_itself() {
     pend(&mut next);
     assert_eq!(bell.rings(), 1);
     assert!(poll_with(&mut send, &waker).is_ready());
+}
+
+#[test]
+fn a_choosing_thread_has_back_what_a_lost_arm_had_put() {
+    let _watchdog = Watchdog::new();
+    let (mut server, mut client) = simplex();
+    let (tx, rx) = rendezvous();
+    let mut recv = client.recv();
+    pend(&mut recv);
+    thread::scope(|scope| {
+        let mut send = server.send(7);
+        // It puts the item, and then waits for the next demand.
+        let choice = select((&mut send, rx.recv())).biased();
+        scope.spawn(|| tx.send(()).wait());
+        assert!(matches!(choice.wait(), Sel2::B(Ok(()))));
+        assert_eq!(send.reclaim(), Some(7));
+    });
+    pend(&mut recv);
+    drop(server);
+    assert_eq!(ready(&mut recv).unwrap_err().why(), handover::Why::Dropped);
+}
+
+#[test]
+fn a_reserve_that_waited_by_itself_and_lost_a_choice_keeps_no_receiver() {
+    let (tx, rx) = rendezvous();
+    let (other_tx, other_rx) = rendezvous();
+    let mut reserve = tx.reserve();
+    pend(&mut reserve);
+    let mut offer = other_tx.send(());
+    pend(&mut offer);
+    assert!(matches!(ready(&mut select((&mut reserve, other_rx.recv()))), Sel2::B(Ok(()))));
+    let mut recv = rx.recv();
+    pend(&mut recv);
+    let mut send = tx.send(1);
+    pend(&mut send);
+    assert_eq!(ready(&mut recv), Ok(1));
+    ready(&mut send).unwrap();
+    pend(&mut reserve);
 }

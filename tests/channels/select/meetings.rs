@@ -1,10 +1,10 @@
 //! A `select` meets other selects, on threads and in tasks, and never itself.
 
 use std::sync::Barrier;
-use std::thread;
 use std::time::Duration;
 
 use super::MOMENT;
+use crate::support::thread;
 use crate::support::*;
 use futures_lite::future::block_on;
 use handover::{Sel2, Sel3, Sender, Why, never, rendezvous, select};

@@ -1,7 +1,6 @@
 //! Arms within arms: `Vec`, arrays, tuples and `&mut`, in any mixture and number.
 
-use std::thread;
-
+use crate::support::thread;
 use crate::support::*;
 use futures_lite::future::block_on;
 use handover::{

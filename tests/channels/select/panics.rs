@@ -4,6 +4,7 @@ use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
+use crate::support::thread;
 use crate::support::*;
 use handover::{Sel2, Sel3, never, rendezvous, select, simplex, stream};
 
@@ -176,7 +177,7 @@ fn a_destructor_in_a_losing_arm_does_not_lose_the_winners_value() {
     struct Breaks;
     impl Drop for Breaks {
         fn drop(&mut self) {
-            if !std::thread::panicking() {
+            if !thread::panicking() {
                 quiet_panic();
             }
         }

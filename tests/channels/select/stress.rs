@@ -2,9 +2,9 @@
 
 use std::sync::Mutex;
 use std::task::Poll;
-use std::thread;
 use std::time::Duration;
 
+use crate::support::thread;
 use crate::support::*;
 use futures_lite::future::block_on;
 use handover::{Receiver, Sel2, Sel3, Sender, never, rendezvous, select};

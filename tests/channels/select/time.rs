@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 use std::task::Poll;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::MOMENT;
+use crate::support::thread;
 use crate::support::*;
 use handover::{Sel2, Sel3, never, rendezvous, select, simplex, stream};
 

@@ -3,6 +3,7 @@
 use std::task::Poll;
 
 use super::*;
+use crate::support::thread;
 use crate::support::*;
 use futures_lite::future::zip;
 use futures_util::{SinkExt, StreamExt, stream};
@@ -35,7 +36,7 @@ fn between_a_task_and_a_thread() {
     let _watchdog = Watchdog::new();
     let (mut server, client) = simplex();
     let (mut writer, mut reader) = handover::stream();
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         scope.spawn(|| {
             pollster::block_on(async {
                 for n in 0..2_000 {

@@ -3,6 +3,7 @@
 use std::task::Context;
 
 use super::*;
+use crate::support::thread;
 use crate::support::*;
 use handover::{Why, rendezvous};
 
@@ -214,7 +215,7 @@ fn a_destructor_panics_in_a_sink_that_is_dropped() {
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {
-            if !std::thread::panicking() {
+            if !thread::panicking() {
                 quiet_panic();
             }
         }

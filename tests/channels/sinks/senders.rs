@@ -3,6 +3,7 @@
 use std::task::Poll;
 
 use super::*;
+use crate::support::thread;
 use crate::support::*;
 use futures_lite::future::zip;
 use futures_util::{SinkExt, StreamExt, stream};
@@ -23,7 +24,7 @@ fn forward_brings_everything_and_finishes() {
 fn several_sinks_to_several_receivers() {
     let _watchdog = Watchdog::new();
     let (tx, rx) = rendezvous::<u32>();
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for n in 0..3 {
             let mut sink = tx.clone().into_sink();
             scope.spawn(move || {
@@ -154,7 +155,7 @@ fn what_a_dropped_sink_left_goes_to_another_receiver() {
     start(&mut sink, 1).unwrap();
     drop(sink);
     drop(recv);
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let values = scope.spawn(|| rx.iter().collect::<Vec<_>>());
         assert_eq!(values.join().unwrap(), [1]);
     });
@@ -223,7 +224,7 @@ fn the_sender_comes_back_and_its_offer_stays() {
     let tx = sink.into_inner().unwrap();
     assert_eq!(ready(&mut recv), Ok(1));
     drop(recv);
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         scope.spawn(|| tx.send(2).wait().unwrap());
         assert_eq!(rx.recv().wait(), Ok(2));
     });

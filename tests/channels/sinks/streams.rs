@@ -250,3 +250,18 @@ fn a_reader_asks_anew_while_the_stream_is_polled() {
     let mut reader = reader.take().unwrap();
     assert_eq!(done(reader.recv()), Ok(1));
 }
+
+#[test]
+fn one_that_is_dropped_leaves_no_waker_behind() {
+    let (bell, waker) = Bell::new();
+    let (mut server, mut client) = simplex::<u8>();
+    let mut send = server.send_stream(stream::pending::<u8>());
+    pend_with(&mut send, &waker);
+    assert!(format!("{send:?}").starts_with("send_stream { is_done: false"), "{send:?}");
+    drop(send);
+    pend(&mut client.recv());
+    assert_eq!(bell.rings(), 0, "nobody waits for the demand");
+    let mut send = server.send_stream(stream::empty::<u8>());
+    ready(&mut send).unwrap();
+    assert!(format!("{send:?}").starts_with("send_stream { is_done: true"), "{send:?}");
+}

@@ -6,9 +6,9 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::thread;
 
 use super::requests::*;
+use crate::support::thread;
 use crate::support::*;
 use futures_core::{FusedStream as _, Stream as _};
 use futures_lite::StreamExt as _;

@@ -4,9 +4,9 @@ use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::thread;
 
 use super::requests::*;
+use crate::support::thread;
 use crate::support::*;
 use handover::{Why, Writer, stream};
 

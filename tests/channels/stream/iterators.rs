@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::iter;
 use std::sync::{Arc, Mutex};
-use std::thread;
 
 use super::requests::*;
+use crate::support::thread;
 use crate::support::*;
 use handover::{Why, Writer, stream};
 

@@ -2,10 +2,10 @@
 
 use std::mem;
 use std::task::Poll;
-use std::thread;
 use std::time::Duration;
 
 use super::requests::*;
+use crate::support::thread;
 use crate::support::*;
 use handover::stream;
 

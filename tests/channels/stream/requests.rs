@@ -7,9 +7,9 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::thread;
 use std::time::Duration;
 
+use crate::support::thread;
 use crate::support::*;
 use futures_lite::StreamExt as _;
 use handover::{Reader, Why, Writer, stream};

@@ -2,9 +2,9 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
-use std::thread;
 use std::time::Duration;
 
+use crate::support::thread;
 use crate::support::*;
 use handover::{Sel2, Want, Why, select, stream};
 

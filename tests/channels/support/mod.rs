@@ -4,6 +4,7 @@ mod ends;
 mod operations;
 mod parties;
 mod stress;
+pub(crate) mod thread;
 mod values;
 mod wakers;
 pub(crate) mod watch;

@@ -2,11 +2,11 @@
 
 use std::future::Future;
 use std::panic::{self};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::thread;
 
+use super::thread;
 use super::{Op, progress};
 use futures_lite::future::zip;
 
@@ -73,12 +73,28 @@ pub(crate) enum First {
     Client,
 }
 
+/// A body, boxed: what runs it is compiled for each type of result only.
+type Body<'a, R> = Box<dyn FnOnce(How) -> Pin<Box<dyn Future<Output = R> + 'a>> + Send + 'a>;
+
+fn boxed<'a, R: 'a>(body: impl AsyncFnOnce(How) -> R + Send + 'a) -> Body<'a, R> {
+    Box::new(|how| Box::pin(async move { body(how).await }))
+}
+
 /// Runs both bodies to their end.
-pub(crate) fn pair<A: Send, B: Send>(
+pub(crate) fn pair<'a, A: Send + 'a, B: Send + 'a>(
     pairing: Pairing,
     first: First,
-    server: impl AsyncFnOnce(How) -> A + Send,
-    client: impl AsyncFnOnce(How) -> B + Send,
+    server: impl AsyncFnOnce(How) -> A + Send + 'a,
+    client: impl AsyncFnOnce(How) -> B + Send + 'a,
+) -> (A, B) {
+    pair_boxed(pairing, first, boxed(server), boxed(client))
+}
+
+fn pair_boxed<A: Send, B: Send>(
+    pairing: Pairing,
+    first: First,
+    server: Body<'_, A>,
+    client: Body<'_, B>,
 ) -> (A, B) {
     use How::{Task, Thread};
     let (server_how, client_how) = match pairing {

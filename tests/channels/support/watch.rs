@@ -1,10 +1,10 @@
 //! A watchdog that fails only the test that hangs, and says what that test was doing.
 
+use super::thread;
 use std::panic;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a test may go on without a step of progress: `HANDOVER_PATIENCE` seconds, or a minute.
