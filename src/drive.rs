@@ -20,6 +20,9 @@ use crate::wait::{AdaptiveSpin, Parker, WaiterKind, is_past, with_parker};
 #[cfg(feature = "model")]
 mod modelled;
 
+#[cfg(feature = "model")]
+pub(crate) use modelled::Aside;
+
 /// Spins if that has lately paid. Tells whether an attempt may now find something else.
 #[inline]
 fn spin(step: &mut impl Step, kind: WaiterKind) -> bool {
@@ -166,26 +169,32 @@ pub(crate) fn poll<S: Step>(
     context: &mut Context<'_>,
     origin: Origin,
 ) -> Poll<S::Output> {
-    let polled = poll_here_or_modelled(step, context, origin);
-    match polled {
-        Poll::Ready(_) => leave_seat(step),
-        Poll::Pending => take_seat(step, origin, WaiterKind::Task),
+    #[cfg(feature = "model")]
+    if point::is_live() {
+        return modelled::poll(step, context, origin).0;
     }
-    polled
+    poll_unmodelled(step, context, origin)
 }
 
+/// As `poll`, when no model is under way.
 #[inline(always)]
-#[cfg_attr(not(feature = "model"), allow(unused_variables))]
-fn poll_here_or_modelled<S: Step>(
+pub(crate) fn poll_unmodelled<S: Step>(
     step: &mut S,
     context: &mut Context<'_>,
     origin: Origin,
 ) -> Poll<S::Output> {
-    #[cfg(feature = "model")]
-    if point::is_live() {
-        return modelled::poll(step, context, origin);
+    let polled = poll_here(step, context);
+    tell_polled(step, &polled, origin);
+    polled
+}
+
+/// Tells a diagnosis whether the operation waits.
+#[inline(always)]
+fn tell_polled<S: Step>(step: &mut S, polled: &Poll<S::Output>, origin: Origin) {
+    match polled {
+        Poll::Ready(_) => leave_seat(step),
+        Poll::Pending => take_seat(step, origin, WaiterKind::Task),
     }
-    poll_here(step, context)
 }
 
 #[inline(always)]

@@ -6,6 +6,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::drive;
+#[cfg(feature = "model")]
+use crate::drive::Aside;
 use crate::point::{self, At, Name, Origin};
 #[cfg(feature = "model")]
 use crate::step::Waiter as _;
@@ -171,6 +173,25 @@ impl<S: Step> Op<S> {
         output
     }
 
+    /// One poll of an operation that is not done. The model reads its origin itself: here it would be read for each poll.
+    #[inline(always)]
+    fn poll_unfinished(&mut self, context: &mut Context<'_>) -> Poll<S::Output> {
+        #[cfg(feature = "model")]
+        if point::is_live() {
+            return self.poll_in_model(context).0;
+        }
+        let origin = self.origin();
+        drive::poll_unmodelled(&mut self.step, context, origin)
+    }
+
+    #[cfg(feature = "model")]
+    #[cold]
+    #[inline(never)]
+    fn poll_in_model(&mut self, context: &mut Context<'_>) -> Aside<Poll<S::Output>> {
+        let origin = self.origin();
+        Aside(drive::poll(&mut self.step, context, origin))
+    }
+
     /// In a model other parties may act before an operation that is not done is withdrawn.
     #[cfg(feature = "model")]
     #[cold]
@@ -298,8 +319,7 @@ impl<S: Step> Future for Op<S> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<S::Output> {
         self.assert_unfinished();
-        let origin = self.origin();
-        let polled = drive::poll(&mut self.step, context, origin);
+        let polled = self.poll_unfinished(context);
         self.is_done = polled.is_ready();
         polled
     }

@@ -288,7 +288,7 @@ impl<W: Default, const LISTS: usize> WaitQueue<W, LISTS> {
     }
 
     /// Gives an entry up. The caller empties what is left there, but for what it may keep.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<&mut W> {
         if !self.contains(ticket) {
             return None;

@@ -12,6 +12,9 @@ use crate::point::{Ending, Origin, Outcome};
 use crate::step::{Attempt, PutMode, Step};
 use crate::wait::{WaiterKind, is_past};
 
+/// What comes from the cold copy. It is a type of its own, so that the hot one keeps its result in registers, and not where this is returned.
+pub(crate) struct Aside<T>(pub(crate) T);
+
 /// The point of choice. `None`: this thread is no party.
 fn begin<S: Step>(step: &mut S, origin: Origin, way: Way) -> Option<Begun> {
     let mut targets = Vec::new();
@@ -69,7 +72,13 @@ pub(super) fn poll<S: Step>(
     step: &mut S,
     context: &mut Context<'_>,
     origin: Origin,
-) -> Poll<S::Output> {
+) -> Aside<Poll<S::Output>> {
+    let polled = poll_party(step, context, origin);
+    super::tell_polled(step, &polled, origin);
+    Aside(polled)
+}
+
+fn poll_party<S: Step>(step: &mut S, context: &mut Context<'_>, origin: Origin) -> Poll<S::Output> {
     let Some(begun) = begin(step, origin, Way::Poll) else {
         return super::poll_here(step, context);
     };
