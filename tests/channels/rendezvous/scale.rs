@@ -2,15 +2,15 @@
 
 use std::future::Future;
 use std::task::{Poll, Waker};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use handover::{never, rendezvous, select};
 
+use crate::support::thread;
 use crate::support::watch::watched;
 use crate::support::{Hook, Moment, panics, poll_once, poll_with};
 
-const FEW: usize = 1_000;
+const FEW: usize = 500;
 const MORE: usize = 32;
 /// Thirty-two times as many should take thirty-two times as long; caches make it a few times more. Steps that each walk past
 /// all the others take a thousand times as long.

@@ -173,7 +173,7 @@ fn run(case: Case) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 1_024,
+        cases: 2 * ProptestConfig::default().cases,
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
         ..ProptestConfig::default()
     })]

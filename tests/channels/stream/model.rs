@@ -479,7 +479,7 @@ fn converse(script: &Script) {
 fn the_reader_reads_all_that_the_writer_wrote() {
     let _watchdog = Watchdog::new();
     let config = ProptestConfig {
-        cases: 16 * ProptestConfig::default().cases,
+        cases: 6 * ProptestConfig::default().cases,
         max_shrink_iters: 20_000,
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
         source_file: Some(file!()),

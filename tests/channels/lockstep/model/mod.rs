@@ -543,7 +543,7 @@ impl fmt::Debug for History {
 fn check<K: Kind>() {
     let _watchdog = Watchdog::new();
     let config = ProptestConfig {
-        cases: 8 * ProptestConfig::default().cases,
+        cases: 4 * ProptestConfig::default().cases,
         max_shrink_iters: 20_000,
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
         source_file: Some(file!()),
