@@ -18,7 +18,21 @@ enum Order {
 
 struct Worker {
     order: Arc<Mutex<Order>>,
+    stack_size: Option<usize>,
     handle: JoinHandle<()>,
+}
+
+impl Worker {
+    fn start(stack_size: Option<usize>) -> std::io::Result<Self> {
+        let order = Arc::new(Mutex::new(Order::Nothing));
+        let its_order = Arc::clone(&order);
+        let mut builder = thread::Builder::new();
+        if let Some(size) = stack_size {
+            builder = builder.stack_size(size);
+        }
+        let handle = builder.spawn(move || work(&its_order))?;
+        Ok(Self { order, stack_size, handle })
+    }
 }
 
 /// The threads of one exploration. Dropped, it ends those that are idle.
@@ -40,16 +54,12 @@ impl Crew {
     pub(super) fn run(
         self: &Arc<Self>,
         seat: &Seat,
+        stack_size: Option<usize>,
         job: impl FnOnce(&dyn Fn()) + Send + 'static,
     ) -> std::io::Result<()> {
-        let worker = match self.idle.lock().pop() {
+        let worker = match self.take_idle(stack_size) {
             Some(worker) => worker,
-            None => {
-                let order = Arc::new(Mutex::new(Order::Nothing));
-                let its_order = Arc::clone(&order);
-                let handle = thread::Builder::new().spawn(move || work(&its_order))?;
-                Worker { order, handle }
-            }
+            None => Worker::start(stack_size)?,
         };
         seat.turn.set_thread(worker.handle.thread().clone());
         let (crew, its_order) = (Arc::clone(self), Arc::clone(&worker.order));
@@ -60,6 +70,12 @@ impl Crew {
         }
         self.busy.lock().push(worker);
         Ok(())
+    }
+
+    fn take_idle(&self, stack_size: Option<usize>) -> Option<Worker> {
+        let mut idle = self.idle.lock();
+        let at = idle.iter().rposition(|worker| worker.stack_size == stack_size)?;
+        Some(idle.swap_remove(at))
     }
 
     fn is_done(&self, order: &Arc<Mutex<Order>>) {

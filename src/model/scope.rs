@@ -10,7 +10,7 @@ use std::thread;
 use super::hooks::{here, party_ended};
 use super::run::{Name, PartyKind, Pass, Place};
 use super::seat::Seat;
-use super::thread::{Packet, act, begin_doing, join, note_spawn, run_party};
+use super::thread::{Builder, Packet, act, begin_doing, join, note_spawn, run_party};
 use crate::wait::with_parker;
 
 /// A scope for threads that borrow: as [`std::thread::Scope`]. Made by [`scope`].
@@ -115,7 +115,7 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        start_in(self.inner, None, Location::caller(), f).expect("failed to spawn thread")
+        start_in(self.inner, Builder::new(), Location::caller(), f).expect("failed to spawn thread")
     }
 }
 
@@ -129,12 +129,12 @@ where
     F: FnOnce() -> T + Send + 'scope,
     T: Send + 'scope,
 {
-    start_in(scope, None, Location::caller(), f).expect("failed to spawn thread")
+    start_in(scope, Builder::new(), Location::caller(), f).expect("failed to spawn thread")
 }
 
 pub(super) fn start_in<'scope, F, T>(
     scope: &'scope thread::Scope<'scope, '_>,
-    name: Option<String>,
+    builder: Builder,
     at: Place,
     f: F,
 ) -> io::Result<ScopedJoinHandle<'scope, T>>
@@ -142,19 +142,16 @@ where
     F: FnOnce() -> T + Send + 'scope,
     T: Send + 'scope,
 {
-    let mut builder = thread::Builder::new();
-    if let Some(name) = &name {
-        builder = builder.name(name.clone());
-    }
+    let of_std = builder.of_std();
     let Some(spawner) = here() else {
-        let inner = Scoped::Std(builder.spawn_scoped(scope, f)?);
+        let inner = Scoped::Std(of_std.spawn_scoped(scope, f)?);
         return Ok(ScopedJoinHandle { inner });
     };
     let packet = Packet::new();
     let its_packet = Arc::clone(&packet);
-    let seat = spawner.run.add(name, PartyKind::Scoped(address(scope)), at);
+    let seat = spawner.run.add(builder.name, PartyKind::Scoped(address(scope)), at);
     let its_seat = seat.clone();
-    let spawned = builder.spawn_scoped(scope, move || {
+    let spawned = of_std.spawn_scoped(scope, move || {
         its_seat.turn.set_thread(thread::current());
         run_party(&its_seat, its_packet, f, || {});
     });

@@ -110,7 +110,8 @@ where
 {
     let at = Location::caller();
     let run = move || block_on_at(at, f);
-    thread::start(Some(name.to_string()), PartyKind::Task, at, run).expect("failed to spawn thread")
+    thread::start(thread::Builder::new().name(name.to_string()), PartyKind::Task, at, run)
+        .expect("failed to spawn thread")
 }
 
 /// Drives a future on this thread until it is done.

@@ -300,11 +300,11 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    start(None, PartyKind::Thread, Location::caller(), f).expect("failed to spawn thread")
+    start(Builder::new(), PartyKind::Thread, Location::caller(), f).expect("failed to spawn thread")
 }
 
 pub(super) fn start<F, T>(
-    name: Option<String>,
+    builder: Builder,
     kind: PartyKind,
     at: Place,
     f: F,
@@ -316,19 +316,19 @@ where
     let packet = Packet::new();
     let its_packet = Arc::clone(&packet);
     let Some(spawner) = here() else {
-        let mut builder = thread::Builder::new();
-        if let Some(name) = name {
-            builder = builder.name(name);
-        }
-        let thread = builder.spawn(move || {
+        let thread = builder.of_std().spawn(move || {
             its_packet.finish(catch_unwind(AssertUnwindSafe(f)));
         })?;
         return Ok(JoinHandle { packet, thread: Some(thread), seat: None });
     };
-    let seat = spawner.run.add(name, kind, at);
+    let seat = spawner.run.add(builder.name, kind, at);
     let its_seat = seat.clone();
     let crew = Arc::clone(&spawner.run.crew);
-    crew.run(&seat, move |before_end| run_party(&its_seat, its_packet, f, before_end))?;
+    let job = move |before_end: &dyn Fn()| run_party(&its_seat, its_packet, f, before_end);
+    if let Err(error) = crew.run(&seat, builder.stack_size, job) {
+        seat.vanish();
+        return Err(error);
+    }
     note_spawn(&spawner, &seat, at);
     Ok(JoinHandle { packet, thread: None, seat: Some(seat) })
 }
@@ -341,7 +341,7 @@ pub(super) fn note_spawn(spawner: &Seat, seat: &Seat, at: Place) {
     });
 }
 
-/// Makes threads with names: as [`std::thread::Builder`]. In a report a party is called by its name.
+/// Makes threads with names, or with stacks of another size: as [`std::thread::Builder`]. In a report a party is called by its name.
 ///
 /// ```
 /// use handover::model::thread;
@@ -352,7 +352,8 @@ pub(super) fn note_spawn(spawner: &Seat, seat: &Seat, at: Place) {
 #[derive(Debug, Default)]
 #[must_use = "it starts a thread only by `spawn`"]
 pub struct Builder {
-    name: Option<String>,
+    pub(super) name: Option<String>,
+    stack_size: Option<usize>,
 }
 
 impl Builder {
@@ -363,7 +364,7 @@ impl Builder {
     /// thread.join().unwrap();
     /// ```
     pub const fn new() -> Self {
-        Self { name: None }
+        Self { name: None, stack_size: None }
     }
 
     /// The name of the thread.
@@ -373,7 +374,31 @@ impl Builder {
     /// builder.spawn(|| ()).unwrap().join().unwrap();
     /// ```
     pub fn name(self, name: String) -> Self {
-        Self { name: Some(name) }
+        Self { name: Some(name), ..self }
+    }
+
+    /// The size of the thread's stack, in bytes.
+    ///
+    /// ```
+    /// use handover::model::thread::Builder;
+    ///
+    /// let deep = Builder::new().stack_size(32 << 20).spawn(|| [0_u8; 16 << 20].len());
+    /// assert_eq!(deep.unwrap().join().unwrap(), 16 << 20);
+    /// ```
+    pub fn stack_size(self, size: usize) -> Self {
+        Self { stack_size: Some(size), ..self }
+    }
+
+    /// The same of the standard library.
+    pub(super) fn of_std(&self) -> thread::Builder {
+        let mut builder = thread::Builder::new();
+        if let Some(name) = &self.name {
+            builder = builder.name(name.clone());
+        }
+        if let Some(size) = self.stack_size {
+            builder = builder.stack_size(size);
+        }
+        builder
     }
 
     /// Starts the thread.
@@ -392,7 +417,7 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        start(self.name, PartyKind::Thread, Location::caller(), f)
+        start(self, PartyKind::Thread, Location::caller(), f)
     }
 
     /// Starts the thread in a scope.
@@ -421,7 +446,7 @@ impl Builder {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        start_in(scope.inner, self.name, Location::caller(), f)
+        start_in(scope.inner, self, Location::caller(), f)
     }
 }
 

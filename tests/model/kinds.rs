@@ -456,6 +456,49 @@ fn outside_of_a_model_all_is_as_in_std() {
     });
 }
 
+/// So many calls in one another, of more than 4 KiB each.
+fn nest(calls: usize) -> usize {
+    let frame = std::hint::black_box([1_u8; 4096]);
+    if calls == 0 { 0 } else { nest(calls - 1) + usize::from(frame[calls % 4096]) }
+}
+
+/// On a stack of the usual two mebibytes this overflows, which ends the process.
+#[test]
+fn a_thread_has_the_stack_that_it_asked_for() {
+    const CALLS: usize = 3_000;
+    let deep = || thread::Builder::new().stack_size(64 << 20);
+    watched(move || {
+        assert_eq!(deep().spawn(|| nest(CALLS)).unwrap().join().unwrap(), CALLS);
+        model::check(&Schedule::random(1, 10), move || {
+            // Threads of the model are used again, and keep their size.
+            let plain = thread::spawn(|| 1);
+            let first = deep().spawn(|| nest(CALLS)).unwrap();
+            let plain = plain.join().unwrap() + thread::spawn(|| 2).join().unwrap();
+            let second = thread::scope(|scope| {
+                deep().spawn_scoped(scope, || nest(CALLS)).unwrap().join().unwrap()
+            });
+            assert_eq!((plain, first.join().unwrap(), second), (3, CALLS, CALLS));
+        })
+        .unwrap();
+    });
+}
+
+#[test]
+fn a_thread_that_cannot_start_is_no_party() {
+    watched(|| {
+        model::check(&Schedule::random(1, 10), || {
+            let (tx, rx) = rendezvous();
+            let vast = thread::Builder::new().name("vast".to_string()).stack_size(1 << 62);
+            assert!(vast.spawn(|| ()).is_err());
+            let vast = thread::Builder::new().stack_size(1 << 62);
+            thread::scope(|scope| assert!(vast.spawn_scoped(scope, || ()).is_err()));
+            thread::spawn(move || tx.send(1).wait());
+            assert_eq!(rx.recv().wait(), Ok(1));
+        })
+        .unwrap();
+    });
+}
+
 /// Bytes by the blocking traits: a pipe is one channel more.
 #[test]
 fn bytes_through_a_pipe() {
