@@ -61,19 +61,17 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::task::Waker;
-use std::thread;
 
-use crate::error::Why;
-use crate::panics::{self, FirstPanic};
-#[cfg(feature = "model")]
-use crate::point::Name;
+use crate::panics;
 use crate::point::{self, ChannelId, Seat};
-use crate::step::{PutMode, Waiter};
+use crate::step::PutMode;
 use crate::sync::{Arc, AtomicU32, Mutex, UnsafeCell};
-use crate::wait::{AdaptiveSpin, this_thread};
+use crate::wait::AdaptiveSpin;
 
 pub(crate) mod driven;
+mod ends;
 mod outgoing;
+mod wakers;
 #[cfg(all(test, not(any(handover_loom, handover_shuttle))))]
 mod walk;
 mod watch;
@@ -84,8 +82,8 @@ use watch::Watch;
 pub use watch::{Left, Peer, PeerLeft};
 pub(crate) use word::{CLIENT, SERVER};
 use word::{
-    COMMITTED, END, FLUSH_REQUESTED, HELD, KIND, REVOCABLE, TELL_TAKEN, WAIT, WAKER_UPDATED,
-    WATCHED, WHOSE, by, end_code, end_of, shift,
+    COMMITTED, END, FLUSH_REQUESTED, HELD, KIND, REVOCABLE, TELL_TAKEN, WAIT, WAKER_UPDATED, WHOSE,
+    by, shift,
 };
 
 /// What a party sees in the slot.
@@ -276,29 +274,6 @@ impl<M, const ME: u32> Half<M, ME> {
         }
     }
 
-    /// How the peer left, if it had when this party last looked; or how this party did, which goes on only by reference: after the close of a
-    /// sink. Either way nothing comes any more.
-    #[inline(always)]
-    pub(crate) fn peer_end(&self) -> Option<Why> {
-        if self.seen & (Self::THEIR_END | Self::MY_END) == 0 {
-            return None;
-        }
-        end_of(self.seen, ME).or_else(|| end_of(self.seen, Self::PEER))
-    }
-
-    /// How the peer left, if it has by now.
-    #[inline(always)]
-    pub(crate) fn peer_end_now(&self) -> Option<Why> {
-        end_of(self.shared.word.load(Relaxed), Self::PEER)
-    }
-
-    /// Whether this party has left.
-    #[cfg(feature = "sink")]
-    pub(crate) fn has_left(&self) -> bool {
-        // Ordering: Relaxed, since this party's own call has set it.
-        end_of(self.shared.word.load(Relaxed), ME).is_some()
-    }
-
     /// Whether the word has changed since this party last looked: what a spinning party watches.
     #[inline(always)]
     pub(crate) fn is_changed(&self) -> bool {
@@ -441,252 +416,9 @@ impl<M, const ME: u32> Half<M, ME> {
         Some(self.empty())
     }
 
-    /// Registers a waker for the peer's next move. `false`: the word has changed since the last look.
-    #[inline(always)]
-    pub(crate) fn register(&mut self, waker: &Waker) -> bool {
-        let flags = self.store_waker(waker);
-        let new = self.seen | flags;
-        if new == self.seen {
-            return !self.is_changed();
-        }
-        // Ordering: as in `update`; Relaxed on failure, since the caller looks again.
-        if self.shared.word.compare_exchange(self.seen, new, AcqRel, Relaxed).is_err() {
-            return false;
-        }
-        self.seen = new;
-        self.announced(flags);
-        true
-    }
-
-    /// Tells this party that its own task, of `waker`, polls the peer after each of this party's steps. So a peer that waits with the
-    /// same waker need not be woken.
-    #[inline(always)]
-    pub(crate) fn drive_peer_with(&mut self, waker: &Waker) {
-        if !self.driver.as_ref().is_some_and(|driver| driver.will_wake(waker)) {
-            self.driver = Some(waker.clone());
-        }
-    }
-
     /// A number that only the two parties of this slot have in common.
     pub(crate) fn address(&self) -> usize {
         Arc::as_ptr(&self.shared).addr()
-    }
-
-    /// Whether a wake-up was left to the driver since the last call.
-    #[inline(always)]
-    pub(crate) fn takes_owed_wake(&mut self) -> bool {
-        mem::take(&mut self.owes_wake)
-    }
-
-    /// Unregisters: a later move of the peer wakes nobody.
-    pub(crate) fn unregister(&mut self) {
-        self.seat.leave();
-        _ = self.update(|word| (word & Self::MY_WAIT != 0).then_some(word & !Self::MY_WAIT));
-    }
-
-    /// Leaves for good; only the first call counts. Tells how the peer had left, if it had.
-    pub(crate) fn leave(&mut self, why: Why) -> Option<Why> {
-        #[cfg(feature = "model")]
-        if point::is_live() {
-            self.before_leave(why);
-        }
-        let word = self.load();
-        if end_of(word, ME).is_some() {
-            return end_of(word, Self::PEER);
-        }
-        let has_taken = mem::take(&mut self.has_taken);
-        let left = |word| {
-            // A take under `COMMITTED` is made known now: the peer must not take that message back.
-            let whose = if has_taken { Self::HELD_BY_ME } else { word & WHOSE };
-            let cleared = WHOSE | Self::THEIR_WAIT | Self::THEIR_WAKER_UPDATED | Self::MY_WAIT;
-            word & !cleared | whose | end_code(why) << shift(ME)
-        };
-        let mut panic = FirstPanic::default();
-        let is_last = word & Self::THEIR_END != 0 && word & WATCHED == 0;
-        let old = if is_last {
-            // Ordering: Relaxed, since only the drop of the channel looks at it from now on.
-            self.shared.word.store(left(word), Relaxed);
-            word
-        } else {
-            self.publish_end(why, left, &mut panic)?
-        };
-        // The task that drove this party does not poll the peer any more.
-        let driver = self.driver.take();
-        panic.run(|| self.wake(old));
-        panic.drop(driver);
-        panic.resume();
-        if let Some(mine) = self.my_waker.take() {
-            let stored = self.shared.wakers[ME as usize].lock().take();
-            drop((mine, stored));
-        }
-        end_of(old, Self::PEER)
-    }
-
-    /// In a model other parties may act before an end leaves.
-    #[cfg(feature = "model")]
-    #[cold]
-    #[inline(never)]
-    fn before_leave(&mut self, why: Why) {
-        if end_of(self.load(), ME).is_none() {
-            point::leave(
-                if ME == CLIENT {
-                    const { Name::of("Client") }
-                } else {
-                    const { Name::of("Server") }
-                },
-                self.channel(),
-                why,
-            );
-        }
-    }
-
-    /// Sets this party's end in the word, and as one with it in the watch, if there is one.
-    fn publish_end(
-        &mut self,
-        why: Why,
-        left: impl Fn(u32) -> u32,
-        panic: &mut FirstPanic,
-    ) -> Option<u32> {
-        // A watch that is made meanwhile changes the word.
-        let unwatched = |word| (word & WATCHED == 0).then(|| left(word));
-        if let Some(old) = self.update(unwatched) {
-            return Some(old);
-        }
-        let watch = Arc::clone(self.shared.watch.get()?);
-        let (old, watchers) = watch.leave(ME, why, || self.update(|word| Some(left(word))));
-        for waker in watchers {
-            panic.wake(waker);
-        }
-        old
-    }
-
-    /// Watches the peer.
-    pub(crate) fn peer(&self) -> Peer {
-        let watch = self.shared.watch.get_or_init(Watch::new);
-        // Ordering: AcqRel, so that the party that finds the flag finds the watch.
-        let old = self.shared.word.fetch_or(WATCHED, AcqRel);
-        if let Some(why) = end_of(old, Self::PEER) {
-            watch.set_end(Self::PEER, why);
-        }
-        Peer::new(Arc::clone(watch), Self::PEER, self.channel())
-    }
-
-    /// Leaves a message outside of the slot, for a peer that has not asked.
-    pub(crate) fn leave_behind(&mut self, message: M) {
-        let old = self.shared.left_behind.lock().replace(Box::new(message));
-        drop(old);
-    }
-
-    /// Takes what the peer (or this party) left outside of the slot.
-    pub(crate) fn take_left_behind(&mut self) -> Option<M> {
-        let left = self.shared.left_behind.lock().take();
-        left.map(|message| *message)
-    }
-
-    /// Stores `waker` for the peer, unless it is stored already. Gives the flags for the word.
-    #[inline(always)]
-    fn store_waker(&mut self, waker: &Waker) -> u32 {
-        if !self.my_waker.as_ref().is_some_and(|mine| mine.will_wake(waker)) {
-            self.replace_waker(waker);
-        }
-        if self.is_unannounced { Self::MY_WAIT | Self::MY_WAKER_UPDATED } else { Self::MY_WAIT }
-    }
-
-    #[cold]
-    fn replace_waker(&mut self, waker: &Waker) {
-        let (copy, stored) = (waker.clone(), waker.clone());
-        let old = self.shared.wakers[ME as usize].lock().replace(stored);
-        self.is_unannounced = true;
-        drop((old, self.my_waker.replace(copy)));
-    }
-
-    #[inline(always)]
-    fn announced(&mut self, flags: u32) {
-        if flags & Self::MY_WAKER_UPDATED != 0 {
-            self.is_unannounced = false;
-        }
-    }
-
-    /// Wakes the peer if it waited in the word `old`, from which this party has cleared its flags.
-    #[inline(always)]
-    fn wake(&mut self, old: u32) {
-        if old & Self::THEIR_WAKER_UPDATED != 0 {
-            self.wake_by_new_waker(old);
-        } else if old & Self::THEIR_WAIT != 0 {
-            self.wake_peer();
-        }
-    }
-
-    #[inline(always)]
-    fn wake_peer(&mut self) {
-        let Some(theirs) = &self.peer_waker else { return };
-        if self.driver.as_ref().is_some_and(|driver| driver.will_wake(theirs)) {
-            self.owes_wake = true;
-        } else {
-            theirs.wake_by_ref();
-        }
-    }
-
-    #[cold]
-    fn wake_by_new_waker(&mut self, old: u32) {
-        let new = self.shared.wakers[Self::PEER as usize].lock().take();
-        let outdated = if new.is_some() { mem::replace(&mut self.peer_waker, new) } else { None };
-        let mut panic = FirstPanic::default();
-        if old & Self::THEIR_WAIT != 0 {
-            panic.run(|| self.wake_peer());
-        }
-        panic.drop(outdated);
-        panic.resume();
-    }
-}
-
-impl<M, const ME: u32> Waiter for Half<M, ME> {
-    #[inline(always)]
-    fn has_changed(&mut self) -> bool {
-        self.is_changed()
-    }
-
-    /// `false` too if the peer has not waited yet.
-    #[inline(always)]
-    fn is_peer_elsewhere(&mut self) -> bool {
-        let here = this_thread();
-        if self.thread != here {
-            self.thread = here;
-            self.shared.threads[ME as usize].store(here, Relaxed);
-        }
-        // Ordering: Relaxed, as a wrong hint only costs time.
-        let there = self.shared.threads[Self::PEER as usize].load(Relaxed);
-        there != 0 && there != here
-    }
-
-    fn can_never_go_on(&self) -> bool {
-        ME == SERVER && driven::is_driven(self.address())
-    }
-
-    #[inline(always)]
-    fn channel(&self) -> ChannelId {
-        ChannelId::of(&*self.shared)
-    }
-
-    #[inline(always)]
-    fn seat(&mut self) -> Option<&mut Seat> {
-        Some(&mut self.seat)
-    }
-
-    #[inline(always)]
-    fn spin(&self) -> AdaptiveSpin {
-        self.spin
-    }
-
-    #[inline(always)]
-    fn set_spin(&mut self, spin: AdaptiveSpin) {
-        self.spin = spin;
-    }
-}
-
-impl<M, const ME: u32> Drop for Half<M, ME> {
-    fn drop(&mut self) {
-        self.leave(if thread::panicking() { Why::Panicked } else { Why::Dropped });
     }
 }
 
