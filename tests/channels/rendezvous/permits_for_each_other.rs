@@ -8,7 +8,7 @@ use handover::{Receiver, Sel2, Sender, rendezvous, select};
 
 use crate::support::thread;
 use crate::support::watch::{Progress, watched};
-use crate::support::{Bell, pend, poll_once, poll_with, ready};
+use crate::support::{Bell, pend, poll_once, poll_with, ready, rounds};
 
 type Ends = (Sender<u64>, Receiver<u64>);
 
@@ -132,16 +132,16 @@ fn run_in_rounds(progress: &Progress, ways: &[Way], by: &[By], parties: usize, r
     });
 }
 
-macro_rules! rounds {
+macro_rules! in_rounds {
     ($($name:ident: $ways:ident $by:expr, $parties:literal;)+) => {$(
         #[test]
         fn $name() {
-            watched(|progress| run_in_rounds(progress, $ways, $by, $parties, 400));
+            watched(|progress| run_in_rounds(progress, $ways, $by, $parties, rounds(400)));
         }
     )+};
 }
 
-rounds! {
+in_rounds! {
     threads_that_reserve_and_receive_on_one_channel_all_meet: ONE &[By::Thread], 44;
     tasks_that_reserve_and_receive_on_one_channel_all_meet: ONE &[By::Task], 44;
     threads_and_tasks_that_reserve_and_receive_on_one_channel_all_meet: ONE &[By::Thread, By::Task, By::Both], 44;
@@ -152,7 +152,6 @@ rounds! {
     four_threads_that_reserve_and_receive_crosswise_all_meet: ACROSS &[By::Thread], 4;
 }
 
-const ROUNDS: u64 = 20_000;
 const ONE: &[Way] = &[(0, 0)];
 const ACROSS: &[Way] = &[(0, 1), (1, 0)];
 const RING: &[Way] = &[(0, 1), (1, 2), (2, 0)];
@@ -162,7 +161,7 @@ macro_rules! parties {
     ($($name:ident: $channels:literal $ways:ident $by:expr, $parties:literal;)+) => {$(
         #[test]
         fn $name() {
-            watched(|progress| run(progress, $channels, $ways, $by, $parties, ROUNDS));
+            watched(|progress| run(progress, $channels, $ways, $by, $parties, rounds(20_000)));
         }
     )+};
 }

@@ -57,6 +57,11 @@ fn time(limit: Duration) -> Duration {
     seconds.and_then(|seconds| seconds.parse().ok()).map_or(limit / 4, Duration::from_secs)
 }
 
+/// The rounds of a test that would like to have `limit`: a quarter of them, or with `HANDOVER_SECONDS` twice as many.
+pub(crate) fn rounds(limit: u64) -> u64 {
+    if std::env::var_os("HANDOVER_SECONDS").is_some() { 2 * limit } else { limit / 4 }
+}
+
 /// Keeps a thread busy for about as long as a hand-over takes, to shift two threads against each other.
 pub(crate) fn dither(turns: u64) {
     for _ in 0..turns {
