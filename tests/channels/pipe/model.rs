@@ -88,7 +88,7 @@ impl Reference {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 8, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 12, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn random_sizes_on_both_sides_keep_the_hash(
