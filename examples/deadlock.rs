@@ -59,7 +59,7 @@ fn print_when_late() {
         if table.len() == 2 && table.iter().all(|row| row.since() + LONG < Instant::now()) {
             return println!("{table}");
         }
-        thread::sleep(LONG / 4);
+        thread::sleep(LONG / 4); // Then it looks again.
     }
 }
 

@@ -7,7 +7,7 @@
 //! | `is_live`           | one flag of the process              | is not there          |
 //! | `Seat`              | in each place where an operation waits | has no size         |
 //!
-//! An operation tests the flag once, when it begins; what a model does then is in a cold copy behind that (`drive::modelled`).
+//! An operation tests the flag in each poll, and when it begins to block; what a model does then is in a cold copy behind that (`drive::modelled`).
 
 mod seat;
 

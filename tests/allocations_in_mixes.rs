@@ -205,7 +205,7 @@ fn a_message_allocates_nothing_in_any_mix_of_threads_and_tasks() {
     thread::spawn(move || {
         let mut last = 0;
         loop {
-            thread::sleep(Duration::from_secs(60));
+            thread::sleep(Duration::from_secs(60)); // The patience of this watchdog: no assertion depends on it.
             let now = watched.load(SeqCst);
             if now == usize::MAX {
                 return;

@@ -183,7 +183,7 @@ fn run(options: Options) -> ExitCode {
     let mut patiences: Vec<_> = lanes.iter().map(|_| Patience::default()).collect();
     let most_ticks = patience * 1_000 / TICK.as_millis() as u64;
     while !lanes.iter().all(|lane| lane.is_over.load(Relaxed)) {
-        thread::sleep(TICK);
+        thread::sleep(TICK); // The lanes work; this thread only looks after them.
         let is_over = progress.start.elapsed() >= Duration::from_secs(seconds);
         if is_over || INTERRUPTS.load(Relaxed) > 0 {
             soak.is_stopped.store(true, Relaxed);

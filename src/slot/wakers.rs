@@ -1,4 +1,4 @@
-//! Whom a party wakes, and where it waits itself.
+//! The wakers of the two parties: a party registers its own, and wakes its peer; and what a waiting party can ask.
 
 use std::mem;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};

@@ -187,7 +187,7 @@ mod tests {
             let parked = scope.spawn(|| parker.park(None));
             for _ in 0..100 {
                 parker.condvar.notify_one();
-                thread::sleep(Duration::from_micros(100));
+                thread::sleep(Duration::from_micros(100)); // Lets it park; if it has not, the test asks less, and passes.
             }
             assert!(!parked.is_finished());
             parker.wake_by_ref();
