@@ -1,46 +1,30 @@
 //! `select`: one of several operations, whichever can be done first.
 //!
-//! A select is an operation like the others: a step, run by the same drivers. It attempts its arms in random order:
-//!
-//! 1. First each arm probes: no arm is queued for that. If one is done, so is the select.
-//! 2. Then each arm is queued and registers the waker. From now on the party has a claim (see `claim`), if an arm needs one.
-//! 3. Each further attempt begins by the claim: while the party attempts its arms, no peer can make one of them happen.
-//!
-//! | an attempt finds        | it does                                                                        |
-//! |-------------------------|--------------------------------------------------------------------------------|
-//! | the claim won by an arm | attempts that arm, which is done                                               |
-//! | an arm done             | leaves the claim registering, and cancels the other arms                       |
-//! | nothing                 | lets the claim wait, and queues the arms again that were passed over meanwhile |
+//! A select is an operation like the others: a step, run by the same drivers. How it attempts its arms is told in `choice`.
 //!
 //! | the select is ... | what happens to the values                                                                              |
 //! |-------------------|---------------------------------------------------------------------------------------------------------|
 //! | done, dropped     | arms that lost are withdrawn as if dropped; a borrowed one has its value back, and can be begun again   |
 //! | out of time       | the same, unless the claim was won before: then the select is done                                     |
 //! | forgotten         | its offers stay queued until one of them is taken                                                      |
-//!
-//! A loop over the arms is not broken off by the panic of one (see `panics`): each is rewound, cancelled or queued again.
 
-use std::cell::Cell;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::claim::{ArmRef, Claim};
 use crate::error::Why;
 use crate::operation::{Op, Until};
-use crate::panics::FirstPanic;
 use crate::point::{ChannelId, Name, Origin, Seat};
-use crate::step::{Attempt, PutMode, Step, Waiter};
-use crate::sync::{self, Arc};
-use crate::wait::{AdaptiveSpin, WaiterKind};
+use crate::step::{Attempt, Step, Waiter};
+use crate::wait::AdaptiveSpin;
 
 mod arms;
+mod choice;
 mod order;
 
-use arms::ArmOp;
 pub use arms::{Arm, Arms, Sel2, Sel3, Sel4, Sel5, Sel6, Sel7, Sel8};
-use order::Order;
+use choice::{AnyArms, Attempted, Choice, each_target, earliest_recheck};
 
 /// Chooses one of several operations: the one that can be done first, and only that one.
 ///
@@ -105,10 +89,7 @@ use order::Order;
 /// ```
 #[cfg_attr(any(feature = "model", feature = "diagnose"), track_caller)]
 pub fn select<A: Arms>(arms: A) -> Select<A> {
-    let (claim, order) = (None, Order::default());
-    let (is_biased, is_queued, done_arm) = (false, false, DoneArm::default());
-    let seat = Seat::new();
-    let step = SelectingStep { arms, claim, order, is_biased, is_queued, done_arm, seat };
+    let step = SelectingStep { arms, choice: Choice::new() };
     Select { op: Op::new(step, const { Name::of("select") }) }
 }
 
@@ -153,7 +134,7 @@ impl<A: Arms> Select<A> {
     /// }
     /// ```
     pub fn biased(mut self) -> Self {
-        self.op.step.is_biased = true;
+        self.op.step.choice.set_biased();
         self
     }
 
@@ -240,115 +221,12 @@ impl<A: Arms> Select<A> {
 #[allow(missing_debug_implementations, reason = "users meet it only inside of `Select`")]
 pub struct SelectingStep<A: Arms> {
     arms: A,
-    claim: Option<Arc<Claim>>,
-    order: Order,
-    is_biased: bool,
-    is_queued: bool,
-    /// For reports.
-    done_arm: DoneArm,
-    seat: Seat,
-}
-
-/// The arm that is done, by its number; kept only for a model, which reports it.
-#[derive(Clone, Copy, Debug, Default)]
-struct DoneArm {
-    /// One more than the number.
-    #[cfg(feature = "model")]
-    place: u32,
-}
-
-impl DoneArm {
-    #[inline]
-    #[cfg_attr(not(feature = "model"), allow(unused_variables, clippy::needless_pass_by_ref_mut))]
-    fn set(&mut self, number: usize) {
-        #[cfg(feature = "model")]
-        {
-            self.place = number as u32 + 1;
-        }
-    }
-
-    #[allow(clippy::unused_self)]
-    fn get(self) -> Option<usize> {
-        #[cfg(feature = "model")]
-        return (self.place as usize).checked_sub(1);
-        #[cfg(not(feature = "model"))]
-        None
-    }
-}
-
-// What is done to each arm, a panic of which leaves out no other. (As functions, so that they are not compiled anew for each type of `Arms`.)
-
-#[inline]
-fn cancelling(panic: &mut FirstPanic) -> impl FnMut(&mut dyn ArmOp) {
-    |arm| _ = panic.run(|| arm.cancel())
-}
-
-#[inline]
-fn rewinding(panic: &mut FirstPanic) -> impl FnMut(&mut dyn ArmOp) {
-    |arm| _ = panic.run(|| arm.rewind())
-}
-
-#[inline]
-fn registering(panic: &mut FirstPanic) -> impl FnMut(&mut dyn ArmOp) {
-    |arm| _ = panic.run(|| arm.reregister())
+    choice: Choice,
 }
 
 impl<A: Arms> SelectingStep<A> {
-    /// Attempts one arm; if it is done, so is the select.
-    #[inline]
-    fn attempt_arm(&mut self, number: usize, attempt: Attempt<'_>) -> Poll<A::Output> {
-        let claim = self.claim.as_ref();
-        let arm = claim.and_then(|claim| Some(ArmRef::new(claim, number.try_into().ok()?)));
-        let polled = self.arms.attempt(number, Attempt { arm, ..attempt });
-        if polled.is_ready() {
-            self.done_arm.set(number);
-            // The claim stays registering: no offer of the other arms is taken before they are cancelled. A panic of theirs must not take
-            // away what this arm has brought.
-            self.cancel_all().swallow();
-        }
-        polled
-    }
-
-    /// Attempts each arm until one is done.
-    #[inline]
-    fn attempt_all(&mut self, attempt: Attempt<'_>) -> Poll<A::Output> {
-        let mut order = std::mem::take(&mut self.order);
-        let found = order.find_map(self.arms.count(), self.is_biased, |number| {
-            match self.attempt_arm(number, attempt) {
-                Poll::Ready(output) => Some(output),
-                Poll::Pending => None,
-            }
-        });
-        self.order = order;
-        found.map_or(Poll::Pending, Poll::Ready)
-    }
-
-    /// Begins to attempt the arms; or gives the output of the arm that has won the claim.
-    fn begin(&mut self) -> Option<A::Output> {
-        let arm = self.claim.as_ref()?.begin().err()?;
-        match self.attempt_arm(arm as usize, Attempt::ONCE) {
-            Poll::Ready(output) => Some(output),
-            Poll::Pending => None,
-        }
-    }
-
-    /// Withdraws each arm that is not done. A panic of one leaves out no other.
-    fn cancel_all(&mut self) -> FirstPanic {
-        let mut panic = FirstPanic::default();
-        self.arms.each(&mut cancelling(&mut panic));
-        panic
-    }
-
-    fn needs_claim(&mut self) -> bool {
-        let mut needs_claim = false;
-        self.arms.each(&mut |arm| needs_claim |= arm.needs_claim());
-        needs_claim
-    }
-
-    fn wants_permit(&mut self) -> bool {
-        let mut wants_permit = false;
-        self.arms.each(&mut |arm| wants_permit |= arm.wants_permit());
-        wants_permit
+    fn attempted(&mut self) -> (&mut Choice, Attempted<'_, A>) {
+        (&mut self.choice, Attempted::new(&mut self.arms))
     }
 }
 
@@ -358,45 +236,23 @@ impl<A: Arms> Step for SelectingStep<A> {
     type Waiter = Self;
 
     fn step(&mut self, attempt: Attempt<'_>) -> Poll<Self::Output> {
-        let waiter = match attempt.waiter {
-            Some(WaiterKind::Thread) => Some(WaiterKind::Selecting),
-            waiter => waiter,
-        };
-        let attempt = Attempt { put_mode: PutMode::Revocable, waiter, ..attempt };
-        if !self.is_queued {
-            let mut panic = FirstPanic::default();
-            self.arms.each(&mut rewinding(&mut panic));
-            panic.resume();
-            let polled = self.attempt_all(Attempt { waker: None, may_enqueue: false, ..attempt });
-            if polled.is_ready() || attempt.waiter.is_none() {
-                return polled.map(Some);
-            }
-            self.is_queued = true;
-            if self.needs_claim() {
-                self.claim = Some(Claim::new(self.wants_permit()));
-            }
-        } else if let Some(output) = self.begin() {
-            return Poll::Ready(Some(output));
+        let (choice, mut attempted) = self.attempted();
+        if choice.step(&mut attempted, attempt) {
+            return Poll::Ready(attempted.output);
         }
-        let polled = self.attempt_all(attempt);
-        if polled.is_pending() && self.claim.as_ref().is_some_and(|claim| claim.end()) {
-            let mut panic = FirstPanic::default();
-            self.arms.each(&mut registering(&mut panic));
-            panic.resume();
-        }
-        polled.map(Some)
+        Poll::Pending
     }
 
     fn expire(&mut self, _: Why) -> Self::Output {
-        let output = self.begin();
-        if output.is_none() {
-            self.withdraw();
+        let (choice, mut attempted) = self.attempted();
+        if !choice.begin(&mut attempted) {
+            attempted.cancel().resume();
         }
-        output
+        attempted.output
     }
 
     fn withdraw(&mut self) {
-        self.cancel_all().resume();
+        self.attempted().1.cancel().resume();
     }
 
     fn waiter(&mut self) -> &mut Self {
@@ -404,22 +260,17 @@ impl<A: Arms> Step for SelectingStep<A> {
     }
 
     fn each_target(&mut self, _: Origin, f: &mut dyn FnMut(Origin, ChannelId)) {
-        self.arms.each(&mut |arm| arm.each_target(f));
+        each_target(&mut self.attempted().1, f);
     }
 
     fn done_arm(&self) -> Option<usize> {
-        self.done_arm.get()
+        self.choice.done_arm()
     }
-}
-
-sync::thread_local! {
-    /// A loop makes a new select for each round: what its thread has learned about spinning stays with the thread.
-    static SPIN: Cell<AdaptiveSpin> = const { Cell::new(AdaptiveSpin::new()) };
 }
 
 impl<A: Arms> Waiter for SelectingStep<A> {
     fn has_changed(&mut self) -> bool {
-        let mut has_changed = self.claim.as_ref().is_some_and(|claim| claim.is_won());
+        let mut has_changed = self.choice.is_won();
         self.arms.each(&mut |arm| has_changed |= arm.has_changed());
         has_changed
     }
@@ -432,9 +283,7 @@ impl<A: Arms> Waiter for SelectingStep<A> {
     }
 
     fn recheck_at(&mut self) -> Option<Instant> {
-        let mut earliest: Option<Instant> = None;
-        self.arms.each(&mut |arm| earliest = earliest.into_iter().chain(arm.recheck_at()).min());
-        earliest
+        earliest_recheck(&mut self.attempted().1)
     }
 
     fn channel(&self) -> ChannelId {
@@ -442,15 +291,15 @@ impl<A: Arms> Waiter for SelectingStep<A> {
     }
 
     fn seat(&mut self) -> Option<&mut Seat> {
-        Some(&mut self.seat)
+        Some(self.choice.seat())
     }
 
     fn spin(&self) -> AdaptiveSpin {
-        SPIN.try_with(Cell::get).unwrap_or(AdaptiveSpin::new())
+        choice::spin()
     }
 
     fn set_spin(&mut self, spin: AdaptiveSpin) {
-        _ = SPIN.try_with(|kept| kept.set(spin));
+        choice::set_spin(spin);
     }
 }
 

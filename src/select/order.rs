@@ -13,17 +13,20 @@ const FEW: usize = 16;
 pub(super) struct Order(Vec<u32>);
 
 impl Order {
-    /// Calls `attempt` with each arm until it gives something.
-    #[inline]
-    pub(super) fn find_map<R>(
+    pub(super) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Calls `attempt` with each arm until one is done, and tells whether one is.
+    pub(super) fn any(
         &mut self,
         arms: usize,
         is_biased: bool,
-        mut attempt: impl FnMut(usize) -> Option<R>,
-    ) -> Option<R> {
+        mut attempt: impl FnMut(usize) -> bool,
+    ) -> bool {
         // A loom model must take the same steps again.
         if is_biased || arms < 2 || cfg!(handover_loom) {
-            return (0..arms).find_map(attempt);
+            return (0..arms).any(attempt);
         }
         #[cfg(feature = "model")]
         if crate::point::is_live() {
@@ -42,25 +45,25 @@ impl Order {
 
 /// Shuffles (by Fisher and Yates) only as far as it is looked at.
 #[inline]
-fn shuffle<I: Copy, R>(
+fn shuffle<I: Copy>(
     arms: &mut [I],
     below: impl Fn(usize) -> usize,
-    mut attempt: impl FnMut(I) -> Option<R>,
-) -> Option<R> {
+    mut attempt: impl FnMut(I) -> bool,
+) -> bool {
     for at in 0..arms.len() {
         arms.swap(at, at + below(arms.len() - at));
-        if let Some(result) = attempt(arms[at]) {
-            return Some(result);
+        if attempt(arms[at]) {
+            return true;
         }
     }
-    None
+    false
 }
 
 /// A model may choose the order. A thread that is no party of one draws it as ever.
 #[cfg(feature = "model")]
 #[cold]
 #[inline(never)]
-fn in_model<R>(arms: usize, attempt: impl FnMut(usize) -> Option<R>) -> Option<R> {
+fn in_model(arms: usize, attempt: impl FnMut(usize) -> bool) -> bool {
     let below = |bound| crate::model::pick(bound).unwrap_or_else(|| random_below(bound));
     let mut order: Vec<usize> = (0..arms).collect();
     shuffle(&mut order, below, attempt)
