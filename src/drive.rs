@@ -15,7 +15,7 @@ use crate::error::Why;
 use crate::point;
 use crate::point::{Origin, leave_seat, take_seat};
 use crate::step::{Attempt, PutMode, Step, Waiter};
-use crate::wait::{AdaptiveSpin, Parker, WaiterKind, is_past, with_parker};
+use crate::wait::{OwnParker, Parker, WaiterKind, is_past};
 
 #[cfg(feature = "model")]
 mod modelled;
@@ -24,9 +24,7 @@ mod modelled;
 pub(crate) use modelled::Aside;
 
 /// Spins if that has lately paid. Tells whether an attempt may now find something else.
-#[inline]
-fn spin(step: &mut impl Step, kind: WaiterKind) -> bool {
-    let waiter = step.waiter();
+fn spin(waiter: &mut dyn Waiter, kind: WaiterKind) -> bool {
     let mut spin = waiter.spin();
     let has_changed = spin.run(kind, &mut || waiter.has_changed());
     waiter.set_spin(spin);
@@ -83,7 +81,7 @@ fn block_here<S: Step>(step: &mut S, deadline: Option<Instant>, origin: Origin) 
             return time_out(step);
         }
         _ = step.waiter().is_peer_elsewhere(); // This also tells the peer where this thread is.
-        if !spin(step, WaiterKind::Thread) {
+        if !spin(step.waiter(), WaiterKind::Thread) {
             if let Poll::Ready(output) = park(step, deadline, put_mode, origin) {
                 return output;
             }
@@ -99,22 +97,22 @@ fn park<S: Step>(
     put_mode: PutMode,
     origin: Origin,
 ) -> Poll<S::Output> {
-    with_parker(|parker, waker| {
-        let attempt = Attempt { waker: Some(waker), put_mode, ..Attempt::by(WaiterKind::Thread) };
-        if let Poll::Ready(output) = step.step(attempt) {
-            return Poll::Ready(output);
-        }
+    let (own, is_kept) = OwnParker::take();
+    let attempt = Attempt { waker: Some(&own.waker), put_mode, ..Attempt::by(WaiterKind::Thread) };
+    let mut polled = step.step(attempt);
+    if polled.is_pending() {
         if deadline.is_none() && step.waiter().can_never_go_on() {
             blocks_its_driver(S::NAME);
         }
         take_seat(step, origin, WaiterKind::Thread);
-        let waiter = step.waiter();
-        let mut spin = waiter.spin();
-        let recheck = waiter.recheck_at();
-        let is_over = sleep(parker, deadline, recheck, &mut spin);
-        step.waiter().set_spin(spin);
-        if is_over { Poll::Ready(time_out(step)) } else { Poll::Pending }
-    })
+        if sleep(step.waiter(), &own.parker, deadline) {
+            polled = Poll::Ready(time_out(step));
+        }
+    }
+    if is_kept {
+        own.keep();
+    }
+    polled
 }
 
 #[cold]
@@ -126,16 +124,14 @@ fn blocks_its_driver(name: &str) -> ! {
 }
 
 /// Parks. Tells whether the time is up.
-fn sleep(
-    parker: &Parker,
-    deadline: Option<Instant>,
-    recheck: Option<Instant>,
-    spin: &mut AdaptiveSpin,
-) -> bool {
+fn sleep(waiter: &mut dyn Waiter, parker: &Parker, deadline: Option<Instant>) -> bool {
+    let mut spin = waiter.spin();
     let start = Instant::now();
+    let recheck = waiter.recheck_at();
     let recheck = recheck.filter(|at| deadline.is_none_or(|deadline| *at < deadline));
     let is_woken = parker.park_or_recheck(deadline, recheck);
     spin.parked_since(start);
+    waiter.set_spin(spin);
     !is_woken && recheck.is_none()
 }
 
@@ -215,7 +211,7 @@ fn poll_spinning<S: Step>(step: &mut S, context: &mut Context<'_>) -> Option<Pol
         if let Poll::Ready(output) = step.step(Attempt::by(WaiterKind::Task)) {
             return Some(Poll::Ready(output));
         }
-        if !spin(step, WaiterKind::Task) {
+        if !spin(step.waiter(), WaiterKind::Task) {
             break;
         }
         if round == MOST_ROUNDS {

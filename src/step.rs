@@ -60,7 +60,7 @@ pub trait Step {
     type Output: Outcome;
 
     /// What the driver asks while the operation waits.
-    type Waiter: Waiter + ?Sized;
+    type Waiter: Waiter;
 
     /// Attempts the operation once.
     fn step(&mut self, attempt: Attempt<'_>) -> Poll<Self::Output>;

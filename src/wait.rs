@@ -6,7 +6,7 @@
 mod parker;
 mod spin;
 
-pub(crate) use parker::{Parker, is_past, with_parker};
+pub(crate) use parker::{OwnParker, Parker, is_past, with_parker};
 pub(crate) use spin::{AdaptiveSpin, this_thread};
 
 /// The kind of party that waits.

@@ -131,9 +131,9 @@ sync::thread_local! {
 }
 
 /// A thread's parker, and its waker. (No part of `with_parker`, so that it is compiled once, and not for each kind of wait.)
-struct OwnParker {
-    parker: Arc<Parker>,
-    waker: Waker,
+pub(crate) struct OwnParker {
+    pub(crate) parker: Arc<Parker>,
+    pub(crate) waker: Waker,
 }
 
 impl OwnParker {
@@ -146,7 +146,7 @@ impl OwnParker {
     /// Takes the parker out of the thread, for a wait: an inner wait, or one in a thread's last destructors, finds none and makes its own. Tells, too, whether the
     /// next wait may have it.
     #[inline]
-    fn take() -> (Self, bool) {
+    pub(crate) fn take() -> (Self, bool) {
         #[cfg(feature = "model")]
         if point::is_live() {
             if let Some(seat) = model::here() {
@@ -163,7 +163,7 @@ impl OwnParker {
 
     /// Leaves it to the thread's next wait.
     #[inline]
-    fn keep(self) {
+    pub(crate) fn keep(self) {
         #[cfg(not(handover_loom))]
         {
             let spare = KEPT.try_with(|kept| kept.replace(Some(self)));
