@@ -117,20 +117,31 @@ impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
     #[inline]
     pub(crate) fn find(&self, list: u8, fits: impl Fn(&W) -> bool) -> Option<Ticket> {
         let first = self.first(list)?;
-        let does_fit = |index: u32| fits(&self.entries[index as usize].waiter);
-        if does_fit(first.index) {
+        if fits(&self.entries[first.index as usize].waiter) {
             return Some(first);
         }
-        let mut linked = self.lists[list as usize].head;
-        while linked != NIL && !does_fit(linked) {
+        self.find_behind_first(list, &fits)
+    }
+
+    fn find_behind_first(&self, list: u8, fits: &dyn Fn(&W) -> bool) -> Option<Ticket> {
+        let List { head, back, .. } = self.lists[list as usize];
+        let mut linked = head;
+        while linked != NIL && !fits(&self.entries[linked as usize].waiter) {
             linked = self.entries[linked as usize].next;
         }
-        let linked = (linked != NIL).then_some(linked);
-        let is_back = |index: &u32| self.entries[*index as usize].list == list + BACK;
-        let all = if self.lists[list as usize].back == NIL { 0 } else { self.entries.len() as u32 };
-        let back = (0..all).filter(is_back).filter(|&index| does_fit(index));
-        let found = linked.into_iter().chain(back).map(|index| self.ticket(index));
-        found.min_by_key(|ticket| ticket.serial)
+        let mut found = if linked == NIL { None } else { Some(self.ticket(linked)) };
+        if back != NIL {
+            for (entry, index) in self.entries.iter().zip(0..) {
+                let Entry { serial, .. } = *entry;
+                if entry.list == list + BACK
+                    && found.is_none_or(|found| serial < found.serial)
+                    && fits(&entry.waiter)
+                {
+                    found = Some(Ticket { index, serial });
+                }
+            }
+        }
+        found
     }
 
     /// The waiter of a ticket that is in a list.
@@ -153,11 +164,10 @@ impl<W, const LISTS: usize> WaitQueue<W, LISTS> {
 
     /// Every waiter, in no order.
     pub(crate) fn all(&mut self) -> impl Iterator<Item = (Ticket, &mut W)> {
-        self.entries
-            .iter_mut()
-            .zip(0..)
-            .filter(|(entry, _)| entry.serial != 0)
-            .map(|(entry, index)| (Ticket { index, serial: entry.serial }, &mut entry.waiter))
+        self.entries.iter_mut().zip(0..).filter_map(|(entry, index)| {
+            let Entry { serial, .. } = *entry;
+            if serial == 0 { None } else { Some((Ticket { index, serial }, &mut entry.waiter)) }
+        })
     }
 
     /// What the free entries keep.

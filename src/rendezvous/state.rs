@@ -335,21 +335,30 @@ impl<T> State<T> {
             wakes.wake_taken(receiver.waker.take());
             wakes.notify_receiver(ticket.index);
         }
-        for (_, waker) in self.watchers.iter_mut().flat_map(|watchers| watchers.all()) {
-            wakes.wake_taken(waker.take());
+        if let Some(watchers) = &mut self.watchers {
+            for (_, waker) in watchers.all() {
+                wakes.wake_taken(waker.take());
+            }
         }
-        wakes.drop_kept(self.senders.all_free().filter_map(|sender| sender.waker.take()));
-        wakes.drop_kept(self.receivers.all_free().filter_map(|receiver| receiver.waker.take()));
+        for sender in self.senders.all_free() {
+            wakes.drop_kept(sender.waker.take());
+        }
+        for receiver in self.receivers.all_free() {
+            wakes.drop_kept(receiver.waker.take());
+        }
         true
     }
 
     /// How many operations wait on each side.
     pub(super) fn waiting(&mut self) -> [usize; 2] {
-        let senders = self.senders.all().count();
-        let is_waiting =
-            |receiver: &WaitingReceiver<T>| !matches!(receiver.role, Role::Delivered(_));
-        let receivers = self.receivers.all().filter(|(_, receiver)| is_waiting(receiver)).count();
-        [senders, receivers]
+        let mut waiting = [0, 0];
+        for _ in self.senders.all() {
+            waiting[0] += 1;
+        }
+        for (_, receiver) in self.receivers.all() {
+            waiting[1] += usize::from(!matches!(receiver.role, Role::Delivered(_)));
+        }
+        waiting
     }
 
     /// Waits for the end.

@@ -258,9 +258,9 @@ impl<'a> WakeList<'a> {
         }
     }
 
-    /// Drops what the free entries kept.
-    pub(super) fn drop_kept(&mut self, wakers: impl Iterator<Item = Waker>) {
-        self.kept.extend(wakers);
+    /// Drops what a free entry kept.
+    pub(super) fn drop_kept(&mut self, waker: Option<Waker>) {
+        self.kept.extend(waker);
         self.has_more |= !self.kept.is_empty();
     }
 

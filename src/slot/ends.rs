@@ -109,7 +109,10 @@ impl<M, const ME: u32> Half<M, ME> {
             return Some(old);
         }
         let watch = Arc::clone(self.shared.watch.get()?);
-        let (old, watchers) = watch.leave(ME, why, || self.update(|word| Some(left(word))));
+        let mut state = watch.lock();
+        let old = self.update(|word| Some(left(word)));
+        let watchers = state.leave(ME, why);
+        drop(state);
         for waker in watchers {
             panic.wake(waker);
         }

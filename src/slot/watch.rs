@@ -19,16 +19,25 @@ use crate::operation::Op;
 use crate::point::{self, ChannelId, Name, Seat};
 use crate::queue::{Ticket, WaitQueue};
 use crate::step::{Attempt, SelectStep, Step, Unhurried};
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Mutex, MutexGuard};
 
 /// How the two parties of a slot have left, and the tasks and threads that wait for it.
 pub(super) struct Watch {
     state: Mutex<State>,
 }
 
-struct State {
+pub(super) struct State {
     ends: [Option<Why>; 2],
     watchers: [WaitQueue<Option<Waker>, 0>; 2],
+}
+
+impl State {
+    /// Gives the watchers to wake.
+    pub(super) fn leave(&mut self, side: u32, why: Why) -> Vec<Waker> {
+        self.ends[side as usize].get_or_insert(why);
+        let watchers = self.watchers[side as usize].all();
+        watchers.filter_map(|(_, waker)| waker.take()).collect()
+    }
 }
 
 impl Watch {
@@ -42,19 +51,9 @@ impl Watch {
         self.state.lock().ends[side as usize].get_or_insert(why);
     }
 
-    /// A party leaves: `publish` sets that in the word. Gives its result, and the watchers to wake.
-    pub(super) fn leave<R>(
-        &self,
-        side: u32,
-        why: Why,
-        publish: impl FnOnce() -> R,
-    ) -> (R, Vec<Waker>) {
-        let mut state = self.state.lock();
-        let result = publish();
-        state.ends[side as usize].get_or_insert(why);
-        let watchers = state.watchers[side as usize].all();
-        let watchers = watchers.filter_map(|(_, waker)| waker.take()).collect();
-        (result, watchers)
+    /// A party leaves: under this lock it sets that in the word, too.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
     }
 
     fn end(&self, side: u32) -> Option<Why> {
