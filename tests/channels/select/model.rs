@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use crate::support::*;
 use handover::{
-    Permit, Receiver, RecvError, Sel2, Sel3, SendError, Sender, Why, WriteError, rendezvous, select,
+    Arms, Permit, Receiver, RecvError, Sel2, Sel4, SendError, Sender, Why, WriteError, op,
+    rendezvous, select,
 };
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -59,7 +60,7 @@ fn command() -> impl Strategy<Value = Command> {
         1 => ch.clone().prop_map(Spec::Reserve),
         1 => ch.clone().prop_map(Spec::Each),
     ];
-    let specs = prop::collection::vec(spec, 1..=3);
+    let specs = prop::collection::vec(spec, 1..=4);
     prop_oneof![
         12 => (specs.clone(), any::<bool>()).prop_map(|(arms, is_biased)| Command::Choose(arms, is_biased)),
         2 => (ch.clone(), ch.clone()).prop_map(|(to, from)| Command::SendAfter(to, from)),
@@ -187,19 +188,58 @@ macro_rules! with_operations {
                 with_operations!($world, [$($rest),*] [$($op)* op] $then)
             }
             (Arm::Each { made, .. }, _) => {
-                let census = $world.census.clone();
-                let op = tx.send_all((0..2).map(move |_| {
-                    let value = census.make();
-                    made.borrow_mut().push(value.id);
-                    value
-                }));
+                let op = tx.send_all($world.two(made));
                 with_operations!($world, [$($rest),*] [$($op)* op] $then)
             }
         }
     }};
 }
 
-type Ops = Vec<(Arm, Option<Counted>)>;
+/// An arm, and what it sends.
+type ArmOf = (Arm, Option<Counted>);
+
+type Ops = Vec<ArmOf>;
+
+type Values = Box<dyn Iterator<Item = Counted>>;
+
+/// An operation as an arm of a list, whatever it is: one of these lists has it, and the others are empty.
+type AnyOp = (
+    Vec<op::Send<'static, Counted>>,
+    Vec<op::Take<'static, Counted>>,
+    Vec<op::Reserve<'static, Counted>>,
+    Vec<op::SendEach<'static, Values>>,
+);
+
+type AnyOutput = Sel4<
+    (usize, Result<(), SendError<Counted>>),
+    (usize, Result<Counted, RecvError>),
+    (usize, Result<Permit<'static, Counted>, RecvError>),
+    (usize, Result<(), WriteError<Values>>),
+>;
+
+/// One arm or two; or the list of them, if there are more.
+fn one_or_two(ops: Ops) -> Result<(ArmOf, Option<ArmOf>), Ops> {
+    if ops.len() > 2 {
+        return Err(ops);
+    }
+    let mut ops = ops.into_iter();
+    Ok((ops.next().unwrap(), ops.next()))
+}
+
+fn at_once<A: Arms>(choice: op::Select<A>, waits: bool) -> Option<A::Output> {
+    if waits { choice.wait_timeout(Duration::ZERO) } else { choice.now() }
+}
+
+/// The outcome of a choice from a list.
+fn of_list((place, output): (usize, AnyOutput)) -> (usize, Out) {
+    let out = match output {
+        Sel4::A((_, out)) => out.out(),
+        Sel4::B((_, out)) => out.out(),
+        Sel4::C((_, out)) => out.out(),
+        Sel4::D((_, out)) => out.out(),
+    };
+    (place, out)
+}
 
 impl World {
     fn new(channels: usize) -> Self {
@@ -233,6 +273,31 @@ impl World {
             Spec::Each(ch) => (Arm::Each { ch: channel(ch), made: Made::default() }, None),
         };
         specs.iter().map(arm).collect()
+    }
+
+    /// Two values, made when they are asked for.
+    fn two(&self, made: Made) -> Values {
+        let census = self.census.clone();
+        Box::new((0..2).map(move |_| {
+            let value = census.make();
+            made.borrow_mut().push(value.id);
+            value
+        }))
+    }
+
+    fn list(&self, ops: Ops) -> Vec<AnyOp> {
+        let one = |(arm, value): ArmOf| {
+            let (tx, rx) = self.channels[arm.channel()];
+            let mut op = AnyOp::default();
+            match arm {
+                Arm::Send { .. } => op.0.push(tx.send(value.unwrap())),
+                Arm::Recv { .. } => op.1.push(rx.recv()),
+                Arm::Reserve { .. } => op.2.push(tx.reserve()),
+                Arm::Each { made, .. } => op.3.push(tx.send_all(self.two(made))),
+            }
+            op
+        };
+        ops.into_iter().map(one).collect()
     }
 
     fn add(&mut self, arms: Vec<Arm>, log: Log, future: Pin<Box<dyn Future<Output = ()>>>) {
@@ -274,33 +339,17 @@ impl World {
                     tell.borrow_mut().push(done);
                 })
             };
-            ($a:ident $b:ident $c:ident) => {
+        }
+        let future: Pin<Box<dyn Future<Output = ()>>> = match one_or_two(ops) {
+            Ok((a, None)) => with_operations!(self, [a] [] run),
+            Ok((a, Some(b))) => with_operations!(self, [a, b] [] run),
+            Err(ops) => {
+                let choice = select(self.list(ops));
+                let choice = if is_biased { choice.biased() } else { choice };
                 Box::pin(async move {
-                    let choice = select(($a, $b, $c));
-                    let choice = if is_biased { choice.biased() } else { choice };
-                    let done = match choice.await {
-                        Sel3::A(out) => (0, out.out()),
-                        Sel3::B(out) => (1, out.out()),
-                        Sel3::C(out) => (2, out.out()),
-                    };
+                    let done = of_list(choice.await);
                     tell.borrow_mut().push(done);
                 })
-            };
-        }
-        let mut ops = ops.into_iter();
-        let mut next = || ops.next().unwrap();
-        let future: Pin<Box<dyn Future<Output = ()>>> = match specs.len() {
-            1 => {
-                let a = next();
-                with_operations!(self, [a] [] run)
-            }
-            2 => {
-                let (a, b) = (next(), next());
-                with_operations!(self, [a, b] [] run)
-            }
-            _ => {
-                let (a, b, c) = (next(), next(), next());
-                with_operations!(self, [a, b, c] [] run)
             }
         };
         self.add(arms, log, future);
@@ -311,40 +360,20 @@ impl World {
         let ops = self.arms(specs);
         let arms: Vec<_> = ops.iter().map(|(arm, _)| arm.clone()).collect();
         macro_rules! run {
-            ($choice:expr; $($Sel:ident::$Arm:ident $n:literal),+) => {{
-                let choice = $choice;
-                let choice =
-                    if waits { choice.wait_timeout(Duration::ZERO) } else { choice.now() };
-                choice.map(|choice| match choice {
-                    $($Sel::$Arm(out) => ($n, out.out()),)+
+            ($a:ident) => {
+                at_once(select(vec![$a]), waits).map(|(place, out)| (place, out.out()))
+            };
+            ($a:ident $b:ident) => {
+                at_once(select(($a, $b)), waits).map(|choice| match choice {
+                    Sel2::A(out) => (0, out.out()),
+                    Sel2::B(out) => (1, out.out()),
                 })
-            }};
-            ($a:ident) => {{
-                let choice = select(vec![$a]);
-                let choice =
-                    if waits { choice.wait_timeout(Duration::ZERO) } else { choice.now() };
-                choice.map(|(place, out)| (place, out.out()))
-            }};
-            ($a:ident $b:ident) => { run!(select(($a, $b)); Sel2::A 0, Sel2::B 1) };
-            ($a:ident $b:ident $c:ident) => {
-                run!(select(($a, $b, $c)); Sel3::A 0, Sel3::B 1, Sel3::C 2)
             };
         }
-        let mut ops = ops.into_iter();
-        let mut next = || ops.next().unwrap();
-        let done: Option<(usize, Out)> = match specs.len() {
-            1 => {
-                let a = next();
-                with_operations!(self, [a] [] run)
-            }
-            2 => {
-                let (a, b) = (next(), next());
-                with_operations!(self, [a, b] [] run)
-            }
-            _ => {
-                let (a, b, c) = (next(), next(), next());
-                with_operations!(self, [a, b, c] [] run)
-            }
+        let done: Option<(usize, Out)> = match one_or_two(ops) {
+            Ok((a, None)) => with_operations!(self, [a] [] run),
+            Ok((a, Some(b))) => with_operations!(self, [a, b] [] run),
+            Err(ops) => at_once(select(self.list(ops)), waits).map(of_list),
         };
         let uid = self.uid();
         match done {
