@@ -1,8 +1,6 @@
 //! The cost of an item in lockstep, beside a bare cache line that two threads pass to each other.
 //!
-//! `cargo bench --bench lockstep`. A sample sets up a channel once and passes many items.
-
-#![allow(missing_docs)] // criterion's macros make public functions
+//! `cargo bench --bench lockstep` in `benches/criterion`. A sample sets up a channel once and passes many items.
 
 use std::hint::{black_box, spin_loop};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,8 +1,6 @@
 //! The cost of an item in batches, thread to thread, by the size of a batch and of an item.
 //!
-//! `cargo bench --bench stream`. `benches/rivals` compares it with other crates.
-
-#![allow(missing_docs)] // criterion's macros make public functions
+//! `cargo bench --bench stream` in `benches/criterion`. `benches/rivals` compares it with other crates.
 
 use std::time::{Duration, Instant};
 use std::{array, thread};

@@ -1,8 +1,6 @@
 //! The cost of an item from many senders to many receivers, and the cost of a select.
 //!
-//! `cargo bench --bench rendezvous`. `benches/rivals` compares it with other crates.
-
-#![allow(missing_docs)] // criterion's macros make public functions
+//! `cargo bench --bench rendezvous` in `benches/criterion`. `benches/rivals` compares it with other crates.
 
 use std::hint::black_box;
 use std::thread;

@@ -1,8 +1,6 @@
 //! The cost of an item from a routine that its consumer drives, and from a routine on a thread.
 //!
-//! `cargo bench --bench produce`.
-
-#![allow(missing_docs)] // criterion's macros make public functions
+//! `cargo bench --bench produce` in `benches/criterion`.
 
 use std::time::{Duration, Instant};
 
