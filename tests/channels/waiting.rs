@@ -24,24 +24,36 @@ fn assert_idle(blocks: impl FnOnce()) {
     assert!(took < MOST, "a blocked thread used {took:?} of CPU time");
 }
 
+/// Each in a thread of its own, side by side.
+fn assert_all_idle<const N: usize>(all: [Box<dyn FnOnce() + Send + '_>; N]) {
+    thread::scope(|scope| {
+        for blocks in all {
+            scope.spawn(move || assert_idle(blocks));
+        }
+    });
+}
+
 #[test]
 fn a_receive_with_a_timeout_costs_nothing() {
     let _dog = Watchdog::new();
     let (_server, mut client) = simplex::<u8>();
-    assert_idle(|| assert!(client.recv().wait_timeout(BLOCKED).unwrap_err().is_timed_out()));
     let (_writer, mut reader) = stream::<u8>();
-    assert_idle(|| assert!(reader.read(2).wait_timeout(BLOCKED).unwrap_err().is_timed_out()));
+    assert_all_idle([
+        Box::new(|| assert!(client.recv().wait_timeout(BLOCKED).unwrap_err().is_timed_out())),
+        Box::new(|| assert!(reader.read(2).wait_timeout(BLOCKED).unwrap_err().is_timed_out())),
+    ]);
 }
 
 #[test]
 fn a_send_with_a_deadline_costs_nothing() {
     let _dog = Watchdog::new();
     let (mut server, _client) = simplex();
-    assert_idle(|| {
-        assert!(server.send(1).wait_deadline(Instant::now() + BLOCKED).unwrap_err().is_timed_out())
-    });
     let (mut writer, _reader) = stream();
-    assert_idle(|| assert!(writer.write(0..5).wait_timeout(BLOCKED).unwrap_err().is_timed_out()));
+    let deadline = Instant::now() + BLOCKED;
+    assert_all_idle([
+        Box::new(|| assert!(server.send(1).wait_deadline(deadline).unwrap_err().is_timed_out())),
+        Box::new(|| assert!(writer.write(0..5).wait_timeout(BLOCKED).unwrap_err().is_timed_out())),
+    ]);
 }
 
 #[test]
@@ -62,12 +74,17 @@ fn a_wait_without_end_costs_nothing() {
 #[test]
 fn many_to_many_a_timeout_costs_nothing_in_each_kind_of_wait() {
     let _dog = Watchdog::new();
-    let (tx, rx) = rendezvous();
-    assert_idle(|| assert!(rx.recv().wait_timeout(BLOCKED).unwrap_err().is_timed_out()));
-    assert_idle(|| assert!(tx.send(1).wait_timeout(BLOCKED).unwrap_err().is_timed_out()));
-    assert_idle(|| assert!(tx.send_all([1, 2]).wait_timeout(BLOCKED).unwrap_err().is_timed_out()));
-    assert_idle(|| assert!(tx.reserve().wait_timeout(BLOCKED).unwrap_err().is_timed_out()));
-    assert_idle(|| assert!(rx.closed().wait_timeout(BLOCKED).unwrap_err().is_timed_out()));
+    let channels: [_; 5] = std::array::from_fn(|_| rendezvous());
+    let [(_tx, rx), (tx, _rx), (all, _all), (wants, _wanted), (_other, watched)] = &channels;
+    assert_all_idle([
+        Box::new(|| assert!(rx.recv().wait_timeout(BLOCKED).unwrap_err().is_timed_out())),
+        Box::new(|| assert!(tx.send(1).wait_timeout(BLOCKED).unwrap_err().is_timed_out())),
+        Box::new(|| {
+            assert!(all.send_all([1, 2]).wait_timeout(BLOCKED).unwrap_err().is_timed_out())
+        }),
+        Box::new(|| assert!(wants.reserve().wait_timeout(BLOCKED).unwrap_err().is_timed_out())),
+        Box::new(|| assert!(watched.closed().wait_timeout(BLOCKED).unwrap_err().is_timed_out())),
+    ]);
 }
 
 #[test]

@@ -151,8 +151,8 @@ fn watch_rows(thread_count: usize) {
         .map(|(kept, blocked)| (kept, blocked, rendezvous(), rendezvous()))
         .collect();
     let mut restless = BTreeMap::new();
-    // Few at a time: so many that wake up again and again disturb the others.
-    for rows in rows.chunks(40) {
+    // A part at a time: so many that wake up again and again disturb the others.
+    for rows in rows.chunks(100) {
         let is_over = AtomicBool::new(false);
         thread::scope(|scope| {
             let mut kept = Vec::new();
