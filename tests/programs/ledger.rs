@@ -95,11 +95,13 @@ pub(crate) fn change(id: usize, f: impl FnOnce(&mut Fate)) {
 
 /// Adds a line to the readable text of the program, if it is asked for.
 pub(crate) fn trace(line: impl FnOnce() -> String) {
-    let is_wanted = TRACE.with_borrow(Option::is_some);
-    if is_wanted {
-        let line = line();
-        TRACE.with_borrow_mut(|trace| trace.as_mut().expect("wanted").push(line));
+    if TRACE.with_borrow(Option::is_some) {
+        add_line(line());
     }
+}
+
+fn add_line(line: String) {
+    TRACE.with_borrow_mut(|trace| trace.as_mut().expect("wanted").push(line));
 }
 
 pub(crate) fn take_trace() -> Vec<String> {
@@ -116,14 +118,20 @@ pub(crate) fn call_by_value<R>(f: impl FnOnce() -> R) -> Option<R> {
 
 /// Calls the library. `None`: a panic that the program has planned came out.
 pub(crate) fn call<R>(f: impl FnOnce() -> R) -> Option<R> {
+    let (mut f, mut result) = (Some(f), None);
+    call_inside(&mut || result = f.take().map(|f| f()));
+    result
+}
+
+/// Compiled once, and not for each call.
+fn call_inside(f: &mut dyn FnMut()) {
     IS_INSIDE.set(true);
     let result = panic::catch_unwind(AssertUnwindSafe(f));
     IS_INSIDE.set(false);
     match result {
-        Ok(result) => Some(result),
+        Ok(()) => {}
         Err(payload) if payload.is::<Planned>() => {
             trace(|| "    a planned panic came out".to_owned());
-            None
         }
         Err(payload) => panic::resume_unwind(payload),
     }
