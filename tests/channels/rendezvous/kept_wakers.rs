@@ -211,3 +211,19 @@ fn a_kept_waker_that_gives_way_may_use_the_channel_as_it_is_dropped() {
     assert_eq!(ready(&mut recv), Ok(3));
     ready(&mut send).unwrap();
 }
+
+#[test]
+fn the_end_drops_a_waker_that_only_one_side_has_kept() {
+    let (bell, waker) = Bell::new();
+    let before = Arc::strong_count(&bell);
+    let (tx, rx) = rendezvous();
+    let mut send = tx.send(1);
+    pend_with(&mut send, &waker);
+    assert_eq!(poll_with(&mut rx.recv(), &waker), std::task::Poll::Ready(Ok(1)));
+    assert!(poll_with(&mut send, &waker).is_ready());
+    drop(send);
+    assert!(Arc::strong_count(&bell) > before, "it is kept");
+    drop(tx);
+    assert_eq!(Arc::strong_count(&bell), before);
+    assert_eq!(rx.end(), Some(Why::Dropped));
+}

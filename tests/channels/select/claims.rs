@@ -110,3 +110,51 @@ fn a_receive_is_not_bound_by_the_permit_of_a_select_before_it() {
     assert_eq!((ready(&mut recv), ready(&mut taker)), (Ok(1), Ok(2)));
     assert_eq!((ready(&mut sends.0), ready(&mut sends.1)), (Ok(()), Ok(())));
 }
+
+/// While a receiving arm belongs to a permit the party is granted none. When the select is forgotten, its reserve may be granted one again.
+#[test]
+fn a_reserve_of_a_forgotten_select_looks_for_a_receiver_at_once() {
+    let (a, b) = (rendezvous::<u8>(), rendezvous::<u8>());
+    let mut reserve = a.0.reserve();
+    let mut choice = select((&mut reserve, b.1.recv()));
+    pend(&mut choice);
+    let _permit = b.0.reserve().now().expect("the arm receives");
+    let mut recv = a.1.recv();
+    pend(&mut recv);
+    std::mem::forget(choice);
+    let permit = ready(&mut reserve).expect("a receiver is free");
+    assert!(permit.send(1).now().is_err(), "a task receives when it is polled");
+}
+
+/// A party that is granted a permit receives for no other permit. When the grant has come to nothing, and it waits again, its receiving arm is free.
+#[test]
+fn the_receiving_arm_of_a_party_whose_grant_came_to_nothing_is_free_again() {
+    let (a, b) = (rendezvous::<u8>(), rendezvous::<u8>());
+    let mut choice = select((a.0.reserve(), b.1.recv())).biased();
+    pend(&mut choice);
+    let mut recv = a.1.recv();
+    pend(&mut recv); // The party is granted a permit for this one, and has not looked yet.
+    let (bell, waker) = Bell::new();
+    let mut other = b.0.reserve();
+    pend_with(&mut other, &waker);
+    drop(recv);
+    pend(&mut choice);
+    assert_eq!(bell.rings(), 1, "the arm is free");
+    assert!(ready(&mut other).is_ok());
+}
+
+/// A receiver comes to the reserve's channel while another arm is being queued: the reserve, which is queued next, finds it.
+#[test]
+fn a_reserve_finds_a_receiver_that_comes_while_the_arm_before_it_is_queued() {
+    let (a, b) = (rendezvous::<u8>(), rendezvous::<u8>());
+    let recv = Arc::new(Mutex::new(Box::pin(async move { a.1.recv().await })));
+    let hook = Hook::new();
+    let waker = hook.waker();
+    let mut choice = select((b.1.recv(), a.0.reserve())).biased();
+    let late = Arc::clone(&recv);
+    hook.set(Moment::Clone, move || pend(&mut *late.lock().unwrap()));
+    let chosen = poll_with(&mut choice, &waker);
+    assert!(!hook.is_set(Moment::Clone), "the receiver has come");
+    let Poll::Ready(Sel2::B(Ok(permit))) = chosen else { panic!("a receiver is there") };
+    drop(permit);
+}
