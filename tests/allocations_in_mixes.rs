@@ -45,7 +45,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// Values each counted run hands over at least.
-const VALUES: usize = 6_000;
+const VALUES: usize = 3_000;
 
 /// How a party waits.
 #[derive(Clone, Copy, Debug)]
