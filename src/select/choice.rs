@@ -27,7 +27,8 @@ use crate::step::{Attempt, PutMode};
 use crate::sync::{self, Arc};
 use crate::wait::{AdaptiveSpin, WaiterKind};
 
-/// The arms of a choice, whatever their type.
+/// The arms of a choice, whatever their type. `rewind` and `cancel`, which each select calls, go over the arms where their type is known: one more indirect call for each arm costs
+/// a select 5 % of its instructions, and more if it has many.
 pub(super) trait AnyArms {
     fn count(&self) -> usize;
 
