@@ -49,8 +49,9 @@ pub use sink::SenderSink;
 
 /// Creates a channel of many senders and many receivers that has no capacity: a value goes from hand to hand.
 ///
-/// Both ends can be cloned, and used by threads and tasks alike. The operation that came first is served first, on each side; only a
-/// [`recv`](Receiver::recv) that is kept and not polled is passed over.
+/// Both ends can be cloned, and used by threads and tasks alike. The operation that came first is served first, on each side. Passed over
+/// are only a [`recv`](Receiver::recv) that is kept and not polled, and the sends of a [`select`](crate::select()) in the moment in which it attempts its
+/// arms: they keep their place in the queue, but another send may be taken before them.
 ///
 /// ```
 /// use handover::rendezvous;

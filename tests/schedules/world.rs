@@ -180,7 +180,10 @@ impl World {
         self.with(|state| {
             let last =
                 state.kept.iter().rposition(|kept| kept.party == party && !kept.is_forgotten);
-            state.kept.remove(last.expect("it keeps an operation"));
+            let resumed = state.kept.remove(last.expect("it keeps an operation"));
+            if resumed.wishes.len() > 1 {
+                state.may_be_overtaken(&resumed);
+            }
         });
         self.set(party, doing);
     }
@@ -256,6 +259,19 @@ impl World {
 }
 
 impl State {
+    /// A select goes on. While it attempts its arms, a receiver passes over its offers, and may take one that the same party has made
+    /// since, and has forgotten.
+    fn may_be_overtaken(&mut self, select: &Kept) {
+        for &value in &select.values {
+            let channel = self.values[value].channel;
+            let is_later = |other: &usize| *other > value && self.values[*other].channel == channel;
+            let of_party = self.kept.iter().filter(|kept| kept.party == select.party);
+            if of_party.flat_map(|kept| &kept.values).any(is_later) {
+                self.values[value].is_in_order = false;
+            }
+        }
+    }
+
     fn has_ended_now(&self, channel: usize) -> bool {
         self.is_closed[channel] || self.ends[channel].contains(&0)
     }
