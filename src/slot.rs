@@ -27,7 +27,8 @@
 //! two bits `END` (it left, and why). A party only ever sets its own `WAIT` and `WAKER_UPDATED`. Its peer clears them, and wakes it,
 //! when the peer puts or leaves, or takes by `take_and_wake`. `END` is set once and stays. `FLUSH_REQUESTED` asks the holder to put what
 //! it has; a put clears it. `TELL_TAKEN` asks the taker to wake the party that put the message; a put and a take clear it. `WATCHED`
-//! says that there is a watch (see `watch`); it stays.
+//! says that there is a watch (see `watch`); it stays. So does `STAYS`: a party that leaves goes on by reference. Without these two flags, the party that leaves
+//! second stores the word and does not exchange it, since nobody looks at it any more.
 //!
 //! The waker itself is stored beside the slot, behind a mutex that is locked only when the waker is another one: each side
 //! keeps a copy (`my_waker`, to compare; `peer_waker`, to wake), so that steady waiting touches no lock and counts no reference.

@@ -72,6 +72,7 @@ impl<T> Sink<T> for Server<T> {
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), SendError<T>>> {
         let half = &mut self.get_mut().half;
+        half.stay();
         let end = half.leave(Why::Closed);
         // Nobody takes any more what lies there when the client has left.
         let unsent = end.and_then(|_| half.withdraw()).and_then(Message::answer);

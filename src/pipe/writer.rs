@@ -77,7 +77,11 @@ impl PipeWriter {
     /// As `finish`, for the traits that close by reference. Closing again tells the same again.
     pub(super) fn close(&mut self) -> io::Result<()> {
         let half = &mut self.half;
-        match *self.closed.get_or_insert_with(|| half.leave(Why::Closed)) {
+        let close = || {
+            half.stay();
+            half.leave(Why::Closed)
+        };
+        match *self.closed.get_or_insert_with(close) {
             Some(why) => Err(broken(why)),
             None => Ok(()),
         }

@@ -7,7 +7,7 @@ use std::thread;
 #[cfg(feature = "model")]
 use super::CLIENT;
 use super::watch::Watch;
-use super::word::{WATCHED, WHOSE, end_code, end_of, shift};
+use super::word::{STAYS, WATCHED, WHOSE, end_code, end_of, shift};
 use super::{Half, Peer};
 use crate::error::Why;
 use crate::panics::FirstPanic;
@@ -40,6 +40,13 @@ impl<M, const ME: u32> Half<M, ME> {
         end_of(self.shared.word.load(Relaxed), ME).is_some()
     }
 
+    /// Before this party leaves: it goes on by reference after that, as a sink does that is closed. So its peer does not leave as the last one that looks at the
+    /// word, and this party can still watch it.
+    pub(crate) fn stay(&self) {
+        // Ordering: Relaxed, since whoever sees this party's end, which is set later, sees the flag.
+        self.shared.word.fetch_or(STAYS, Relaxed);
+    }
+
     /// Leaves for good; only the first call counts. Tells how the peer had left, if it had.
     pub(crate) fn leave(&mut self, why: Why) -> Option<Why> {
         #[cfg(feature = "model")]
@@ -58,7 +65,7 @@ impl<M, const ME: u32> Half<M, ME> {
             word & !cleared | whose | end_code(why) << shift(ME)
         };
         let mut panic = FirstPanic::default();
-        let is_last = word & Self::THEIR_END != 0 && word & WATCHED == 0;
+        let is_last = word & Self::THEIR_END != 0 && word & (WATCHED | STAYS) == 0;
         let old = if is_last {
             // Ordering: Relaxed, since only the drop of the channel looks at it from now on.
             self.shared.word.store(left(word), Relaxed);

@@ -20,6 +20,8 @@ pub(super) const FLUSH_REQUESTED: u32 = 0b1000;
 pub(super) const TELL_TAKEN: u32 = 1 << 12;
 /// There is a watch.
 pub(super) const WATCHED: u32 = 1 << 13;
+/// A party that leaves goes on by reference.
+pub(super) const STAYS: u32 = 1 << 14;
 
 // A party's flags, to be shifted by `shift(side)`.
 pub(super) const WAIT: u32 = 0b0001;

@@ -10,6 +10,8 @@ mod lockstep;
 mod meetings;
 mod rendezvous;
 mod select;
+#[cfg(feature = "sink")]
+mod sinks;
 mod stream;
 mod support;
 mod told;

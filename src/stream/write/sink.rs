@@ -75,6 +75,7 @@ impl<T> Sink<T> for Writer<T> {
                 return Poll::Ready(Err(SendError::new(why, None)));
             }
         }
+        writer.half.stay();
         match writer.leave(Why::Closed) {
             Some((why, batch)) => {
                 writer.request = Some(Request { want: Want::Write, batch }); // For `finish`.
