@@ -15,20 +15,22 @@
 //! # Permits
 //!
 //! A party that waits for permits and for values must not be granted a permit while one of its receiving arms belongs to another party's permit: else two
-//! such parties could hold a permit for each other, and both would send. A second word counts, never both at once:
+//! such parties could hold a permit for each other, and both would send. `Permits` counts, never both at once:
 //!
 //! | count      | means                                            | raised by                  | lowered by                                                  |
 //! |------------|--------------------------------------------------|----------------------------|-------------------------------------------------------------|
-//! | `GRANT`    | permits that this party was granted              | the grant, before the next | the grant that fails by the next; the party finds the receiver gone |
-//! | `RESERVED` | receiving arms that belong to somebody's permit  | the grant                  | the arm is idle again or leaves                             |
+//! | `granted`  | permits that this party was granted              | the grant, before the next | the grant that fails by the next; the party finds the receiver gone |
+//! | `reserved` | receiving arms that belong to somebody's permit  | the grant                  | the arm is idle again or leaves                             |
 //!
-//! A grant that gives way because the receiving party has been granted a permit itself leaves a mark there (`RETRY`). If that permit comes to nothing, its party
+//! A grant that gives way because the receiving party has been granted a permit itself leaves a mark there (`must_retry`). If that permit comes to nothing, its party
 //! finds the mark, and attempts its arms again. Without the mark two grants could both give way, and nothing would bring the parties together again.
 //!
 //! A party that only receives needs no claim: a value comes to it in a step of its own.
 
-use crate::sync::{Arc, AtomicU32};
+use std::mem;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+
+use crate::sync::{Arc, AtomicU32, Mutex};
 
 const WAITING: u32 = 0;
 const REGISTERING: u32 = 1;
@@ -36,16 +38,27 @@ const REREGISTER: u32 = 2;
 /// And the arm.
 const WON: u32 = 3;
 
-const RETRY: u32 = 1;
-const RESERVED: u32 = 2;
-const GRANT: u32 = 1 << 16;
-const RESERVED_MASK: u32 = GRANT - RESERVED;
+/// See above. Its lock is the last that is locked, and nothing else is done under it.
+#[derive(Debug, Default)]
+struct Permits {
+    granted: u32,
+    reserved: u32,
+    /// A grant gave way to one of this party's.
+    must_retry: bool,
+}
+
+impl Permits {
+    fn may_be_reserved(&mut self) -> bool {
+        self.must_retry |= self.granted > 0;
+        self.granted == 0
+    }
+}
 
 /// What the arms of one `select` share.
 #[derive(Debug)]
 pub(crate) struct Claim {
     state: AtomicU32,
-    permits: AtomicU32,
+    permits: Mutex<Permits>,
     /// Whether an arm wants a permit.
     wants_permit: bool,
 }
@@ -54,7 +67,7 @@ impl Claim {
     /// For a party that attempts its arms.
     pub(crate) fn new(wants_permit: bool) -> Arc<Self> {
         let state = AtomicU32::new(REGISTERING);
-        Arc::new(Self { state, permits: AtomicU32::new(0), wants_permit })
+        Arc::new(Self { state, permits: Mutex::default(), wants_permit })
     }
 
     /// Its owner begins to attempt its arms, or learns which arm has happened.
@@ -99,23 +112,6 @@ impl Claim {
     fn request_reregister(&self) {
         // Ordering: Relaxed on failure: it waits already, and is woken.
         _ = self.state.compare_exchange(REGISTERING, REREGISTER, AcqRel, Relaxed);
-    }
-
-    /// Changes the word of the permits. `Err` has the word that was left unchanged.
-    fn update_permits(&self, change: impl Fn(u32) -> Result<u32, u32>) -> Result<u32, u32> {
-        let mut old = self.permits.load(Acquire);
-        loop {
-            let (new, result) = match change(old) {
-                Ok(new) => (new, Ok(old)),
-                Err(new) if new == old => return Err(old),
-                Err(new) => (new, Err(old)),
-            };
-            // Ordering: AcqRel, since a party that finds a mark must see what was there when it was left.
-            match self.permits.compare_exchange_weak(old, new, AcqRel, Acquire) {
-                Ok(_) => return result,
-                Err(newer) => old = newer,
-            }
-        }
     }
 }
 
@@ -173,29 +169,28 @@ impl ArmHandle {
 
     /// Whether this party may now be granted a permit.
     pub(crate) fn may_be_granted(&self) -> bool {
-        self.claim.permits.load(Relaxed) & RESERVED_MASK == 0
+        self.claim.permits.lock().reserved == 0
     }
 
     /// Whether a receiving arm of this party may now be reserved for a permit. If not, the mark is left for which the party looks.
     pub(crate) fn may_be_reserved(&self) -> bool {
-        let look = |word| if word < GRANT { Err(word) } else { Err(word | RETRY) };
-        self.claim.update_permits(look).is_err_and(|word| word < GRANT)
+        self.claim.permits.lock().may_be_reserved()
     }
 
     /// Marks this party as granted one more permit, unless one of its receiving arms is reserved.
     pub(crate) fn try_grant(&self) -> bool {
-        let grant = |word| if word & RESERVED_MASK == 0 { Ok(word + GRANT) } else { Err(word) };
-        self.claim.update_permits(grant).is_ok()
+        let mut permits = self.claim.permits.lock();
+        let may = permits.reserved == 0;
+        permits.granted += u32::from(may);
+        may
     }
 
     /// A granted permit has come to nothing. Whether this party must attempt its arms again, since another party gave way to the grant.
     pub(crate) fn undo_grant(&self) -> bool {
-        let undo = |word| {
-            let left = word - GRANT;
-            Ok(if left < GRANT { left & !RETRY } else { left })
-        };
-        let old = self.claim.update_permits(undo).unwrap_or_default();
-        let must_retry = old & RETRY != 0 && old < 2 * GRANT;
+        let mut permits = self.claim.permits.lock();
+        permits.granted -= 1;
+        let must_retry = permits.granted == 0 && mem::take(&mut permits.must_retry);
+        drop(permits);
         if must_retry {
             self.claim.request_reregister();
         }
@@ -204,13 +199,15 @@ impl ArmHandle {
 
     /// Marks one more receiving arm of this party as reserved, unless the party has been granted a permit.
     pub(crate) fn try_reserve(&self) -> bool {
-        let reserve = |word| if word < GRANT { Ok(word + RESERVED) } else { Err(word | RETRY) };
-        self.claim.update_permits(reserve).is_ok()
+        let mut permits = self.claim.permits.lock();
+        let may = permits.may_be_reserved();
+        permits.reserved += u32::from(may);
+        may
     }
 
     /// A receiving arm is no longer reserved. Its party may have looked for a permit in vain just before: then it queues its arms again.
     pub(crate) fn undo_reserve(&self) {
-        _ = self.claim.update_permits(|word| Ok(word - RESERVED));
+        self.claim.permits.lock().reserved -= 1;
         self.claim.request_reregister();
     }
 }
@@ -280,6 +277,24 @@ mod tests {
         assert!(arm.try_grant() && !arm.undo_grant(), "nobody gave way to it");
         assert!(arm.try_grant() && arm.try_grant() && !arm.may_be_reserved());
         assert_eq!([arm.undo_grant(), arm.undo_grant()], [false, true], "somebody did");
+    }
+
+    #[test]
+    fn a_party_may_have_any_number_of_permits_and_of_reserved_arms() {
+        const MANY: usize = 70_000; // More than 16 bits count.
+        let claim = Claim::new(true);
+        let arm = arm(&claim);
+        assert!((0..MANY).all(|_| arm.may_be_reserved() && arm.try_reserve()));
+        for _ in 0..MANY {
+            assert!(!arm.may_be_granted() && !arm.try_grant());
+            arm.undo_reserve();
+        }
+        assert!((0..MANY).all(|_| arm.may_be_granted() && arm.try_grant()));
+        for left in (0..MANY).rev() {
+            assert!(!arm.may_be_reserved());
+            assert_eq!(arm.undo_grant(), left == 0);
+        }
+        assert!(arm.try_reserve());
     }
 
     #[test]
