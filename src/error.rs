@@ -229,7 +229,8 @@ impl Error for RecvError {}
 /// Why a value was not sent, or was sent but brought nothing back; with the value, if it was not taken.
 ///
 /// [`unsent`](SendError::unsent) is `None` where the value was taken, but what comes back for it (the next demand, or the
-/// answer) did not come: the peer left, or the time was up.
+/// answer) did not come: the peer left, or the time was up. It is `None`, too, where there was no value: a sink or a `send_stream` that finds the end
+/// before it has an item.
 ///
 /// ```
 /// use handover::{Why, simplex};
@@ -295,7 +296,7 @@ impl<T> fmt::Display for SendError<T> {
         let what = if self.unsent.is_some() {
             "the value was not taken"
         } else {
-            "the value was taken, but not followed up"
+            "no value comes back (it was taken, or there was none)"
         };
         write!(f, "{what}: {}", self.why)
     }

@@ -46,6 +46,17 @@ fn each_error_gives_its_reason_and_becomes_an_io_error_with_the_reason_inside() 
 }
 
 #[test]
+fn a_send_that_failed_tells_whether_it_gives_a_value_back() {
+    for why in ALL {
+        let given_back = SendError::new(why, Some(1)).to_string();
+        assert_eq!(given_back, format!("the value was not taken: {why}"));
+        // A sink that finds the end before it has an item says the same as a send whose value was taken.
+        let none = SendError::<u8>::new(why, None).to_string();
+        assert_eq!(none, format!("no value comes back (it was taken, or there was none): {why}"));
+    }
+}
+
+#[test]
 fn a_failed_write_becomes_a_reason_and_an_io_error() {
     let failed = || -> WriteError<std::ops::Range<u8>> {
         let (mut server, client) = simplex();
