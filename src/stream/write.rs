@@ -14,7 +14,7 @@ use crate::error::{RecvError, Rest, SendError, Why, WriteError};
 use crate::operation::Op;
 use crate::panics::FirstPanic;
 use crate::slot::{Message, Outgoing, SlotState};
-use crate::step::{Attempt, ReclaimStep, SelectStep, Step};
+use crate::step::{Attempt, PutMode, ReclaimStep, SelectStep, Step};
 
 /// How to send an iterator itself, if it may go to another thread.
 pub(super) type Boxed<I> = fn(I) -> BoxIter<<I as Iterator>::Item>;
@@ -356,6 +356,37 @@ impl<T> Writer<T> {
         request.filter(|request| !request.batch.is_empty()).map(Request::take_batch)
     }
 
+    /// Whether nothing is to be added to the batch in hand. It may have come back whole from a write that was dropped.
+    fn has_all(&self) -> bool {
+        self.request.as_ref().is_some_and(|request| match request.want {
+            Want::One | Want::Write => !request.batch.is_empty(),
+            Want::Exactly(n) | Want::UpTo(n) => request.batch.len() >= n,
+        })
+    }
+
+    /// Puts items of the request in hand for good. If the reader has left, they go back.
+    fn put_batch(&mut self, answer: Answer<T>) -> Result<(), Why> {
+        // With a request in hand and its items, it is this end's turn.
+        _ = self.half.load_state();
+        let mut message = Some(Message::Answer(answer));
+        if self.half.put_telling(&mut message, PutMode::Committed, None) {
+            return Ok(());
+        }
+        if let Some(message) = message {
+            self.keep_message(message);
+        }
+        Err(self.half.peer_end_now().unwrap_or(Why::Dropped))
+    }
+
+    fn keep_message(&mut self, message: StreamMessage<T>) {
+        let Some(request) = &mut self.request else { return };
+        match message {
+            Message::Answer(Answer::Batch(batch) | Answer::Flushed(batch)) => request.batch = batch,
+            Message::Answer(Answer::One(item)) => request.batch.push(item),
+            Message::Answer(Answer::Write(_)) | Message::Demand(_) => {}
+        }
+    }
+
     /// The items of the batch that a request has begun.
     fn take_batch(&mut self) -> Vec<T> {
         self.request.as_mut().map_or_else(Vec::new, Request::take_batch)
@@ -475,12 +506,23 @@ impl<T> Step for WantedStep<'_, T> {
     type Waiter = WriterHalf<T>;
 
     fn step(&mut self, attempt: Attempt<'_>) -> Poll<Self::Output> {
-        let asked = ready!(self.writer.until_asked(attempt));
-        let want = asked.and_then(|()| {
-            let request = self.writer.request.as_ref().ok_or(Why::OutOfTurn)?;
-            Ok(request.want.missing(request.batch.len()))
-        });
-        Poll::Ready(want.map_err(RecvError::new))
+        let writer = &mut *self.writer;
+        loop {
+            let mut asked = ready!(writer.until_asked(attempt));
+            if asked.is_ok() && (writer.has_all() || writer.half.is_flush_requested()) {
+                // What a dropped write has left may be all that was asked for; or the reader has given up on that, and asks for what there is.
+                let batch = writer.take_batch();
+                asked = writer.put_batch(Answer::Batch(batch));
+                if asked.is_ok() {
+                    continue;
+                }
+            }
+            let want = asked.and_then(|()| {
+                let request = writer.request.as_ref().ok_or(Why::OutOfTurn)?;
+                Ok(request.want.missing(request.batch.len()))
+            });
+            return Poll::Ready(want.map_err(RecvError::new));
+        }
     }
 
     fn expire(&mut self, why: Why) -> Self::Output {

@@ -184,7 +184,8 @@ impl<T> Writer<T> {
     /// Waits until the reader asks, and gives what is still missing of what it asks for. For a writer that makes its items in portions, or asks another
     /// channel for them.
     ///
-    /// It leaves the request as it is. A reader may give up on its request at any moment, and ask for something else.
+    /// Items that lie in the batch in hand, and are all that the reader asks for, or all that it waits for by now, are handed over first: then it waits for the next request. Else it leaves
+    /// the request as it is. A reader may give up on its request at any moment, and ask for something else.
     ///
     /// # Errors
     ///

@@ -16,14 +16,14 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use futures_sink::Sink;
 
-use super::super::{Answer, Request, StreamMessage, Want, Writer, WriterHalf};
+use super::super::{Answer, Request, Want, Writer, WriterHalf};
 use super::WantedStep;
 use crate::drive;
 use crate::error::{RecvError, SendError, Why};
 use crate::point::{Name, Origin};
 use crate::send_stream::{Forward, SendStream};
-use crate::slot::{Message, SlotState};
-use crate::step::{Attempt, PutMode, Step};
+use crate::slot::SlotState;
+use crate::step::{Attempt, Step};
 use crate::wait::WaiterKind;
 
 /// With the feature `sink`: see [`sink`](crate::sink).
@@ -122,14 +122,6 @@ impl<T> Step for TakenStep<'_, T> {
 }
 
 impl<T> Writer<T> {
-    /// Whether nothing is to be added to the batch in hand. It may have come back whole from a write that was dropped.
-    fn has_all(&self) -> bool {
-        self.request.as_ref().is_some_and(|request| match request.want {
-            Want::One | Want::Write => !request.batch.is_empty(),
-            Want::Exactly(n) | Want::UpTo(n) => request.batch.len() >= n,
-        })
-    }
-
     /// Adds an item to the batch of the request in hand, and puts it for good if that is all, or if the reader asks for what there is.
     fn add(&mut self, item: T) -> Result<(), SendError<T>> {
         let is_flush_requested = self.half.is_flush_requested();
@@ -148,33 +140,10 @@ impl<T> Writer<T> {
         })
     }
 
-    /// Puts items of the request in hand for good. If the reader has left, they go back.
-    fn put_batch(&mut self, answer: Answer<T>) -> Result<(), Why> {
-        // With a request in hand and its items, it is this end's turn.
-        _ = self.half.load_state();
-        let mut message = Some(Message::Answer(answer));
-        if self.half.put_telling(&mut message, PutMode::Committed, None) {
-            return Ok(());
-        }
-        if let Some(message) = message {
-            self.keep_message(message);
-        }
-        Err(self.half.peer_end_now().unwrap_or(Why::Dropped))
-    }
-
     /// Takes back what the reader, which has left, did not take: `finish` gives it back.
     fn recover(&mut self) {
         if let Some(message) = self.half.withdraw() {
             self.keep_message(message);
-        }
-    }
-
-    fn keep_message(&mut self, message: StreamMessage<T>) {
-        let Some(request) = &mut self.request else { return };
-        match message {
-            Message::Answer(Answer::Batch(batch) | Answer::Flushed(batch)) => request.batch = batch,
-            Message::Answer(Answer::One(item)) => request.batch.push(item),
-            Message::Answer(Answer::Write(_)) | Message::Demand(_) => {}
         }
     }
 
@@ -223,22 +192,12 @@ impl<T> Forward<T> for Writer<T> {
         if self.half.has_left() {
             return Poll::Ready(Err(SendError::new(Why::Closed, None)));
         }
-        loop {
-            // Nothing is withdrawn between two polls: the waker stays registered.
-            let wanted = ready!(drive::poll(&mut WantedStep { writer: self }, context, origin));
-            if let Err(error) = wanted {
-                self.recover();
-                return Poll::Ready(Err(SendError::new(error.why(), None)));
-            }
-            if !self.has_all() && !self.half.is_flush_requested() {
-                return Poll::Ready(Ok(()));
-            }
-            // What a dropped write has left may be all that was asked for; or the reader has given up on that, and asks for what there is.
-            let batch = self.take_batch();
-            if let Err(why) = self.put_batch(Answer::Batch(batch)) {
-                return Poll::Ready(Err(SendError::new(why, None)));
-            }
-        }
+        // Nothing is withdrawn between two polls: the waker stays registered.
+        let wanted = ready!(drive::poll(&mut WantedStep { writer: self }, context, origin));
+        Poll::Ready(match wanted {
+            Ok(_) => Ok(()),
+            Err(error) => Err(SendError::new(error.why(), None)),
+        })
     }
 
     fn poll_left(&mut self, context: &mut Context<'_>) -> Poll<Why> {

@@ -120,7 +120,12 @@ fn a_reader_that_gave_up_while_items_lie_in_the_batch_stops_nobody() {
         });
         assert_eq!(reader.recv().wait(), Ok('a'));
         assert_eq!(reader.read_all().wait(), Ok(vec!['b', 'c']));
-        assert_eq!(writing.join().unwrap()[0], Want::Exactly(2), "what was missing of the first");
+        let wants = writing.join().unwrap();
+        assert_eq!(
+            wants,
+            [Want::Exactly(usize::MAX); 2],
+            "`a` was handed over, and answers the second"
+        );
     }
 }
 
@@ -130,7 +135,6 @@ fn a_flush_in_place_of_more_items_satisfies_a_reader_that_changed_its_mind() {
     pend(&mut reader.read(3));
     assert!(done(writer.write([1, 2])).is_ok());
     pend(&mut reader.recv());
-    assert_eq!(writer.wanted().now(), Ok(Want::Exactly(1)));
     let mut flush = writer.flush();
     pend(&mut flush);
     assert_eq!(reader.recv().now(), Ok(1));
@@ -138,6 +142,55 @@ fn a_flush_in_place_of_more_items_satisfies_a_reader_that_changed_its_mind() {
     assert_eq!(reader.recv().now(), Ok(2));
     pend(&mut reader.recv());
     assert_eq!(writer.wanted().now(), Ok(Want::One));
+}
+
+/// A writer that only ever sends what is wanted would send nothing: so `wanted` hands over what lies in the batch in hand.
+#[test]
+fn what_a_dropped_write_has_left_is_handed_over_where_it_is_all_that_is_wanted() {
+    for is_one in [false, true] {
+        let (mut writer, mut reader) = stream();
+        // All of the request; or the reader now waits for less.
+        pend(&mut reader.read(if is_one { 10 } else { 3 }));
+        let mut write = writer.write([1, 2, 3]);
+        _ = poll_once(&mut write);
+        drop(write);
+        let mut one = reader.recv();
+        if is_one {
+            pend(&mut one);
+        }
+        drop(one);
+        let (bell, waker) = Bell::new();
+        let mut wanted = writer.wanted();
+        pend_with(&mut wanted, &waker);
+        let read =
+            if is_one { done(reader.recv()).map(|item| vec![item]) } else { done(reader.read(3)) };
+        assert_eq!(read, Ok(if is_one { vec![1] } else { vec![1, 2, 3] }));
+        let mut next = reader.read(if is_one { 4 } else { 2 });
+        pend(&mut next);
+        assert!(bell.rings() > 0);
+        assert_eq!(ready(&mut wanted), Ok(Want::Exactly(2)));
+        drop(wanted);
+        let mut write = writer.write([4, 5]);
+        pend(&mut write);
+        assert_eq!(ready(&mut next), Ok(if is_one { vec![2, 3, 4, 5] } else { vec![4, 5] }));
+        assert!(done(write).is_ok());
+    }
+}
+
+#[test]
+fn what_wanted_hands_over_and_nobody_takes_is_the_writer_s_again() {
+    for leaves_first in [true, false] {
+        let (mut writer, mut reader) = stream();
+        pend(&mut reader.read(2));
+        pend(&mut writer.write([1, 2]));
+        if !leaves_first {
+            pend(&mut writer.wanted());
+        }
+        drop(reader);
+        assert_eq!(done(writer.wanted()).unwrap_err().why(), Why::Dropped);
+        assert_eq!(done(writer.wanted()).unwrap_err().why(), Why::Dropped, "and again");
+        assert_eq!(writer.finish().unwrap_err().into_unsent(), Some(vec![1, 2]));
+    }
 }
 
 #[test]
