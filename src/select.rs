@@ -24,7 +24,7 @@ mod choice;
 mod order;
 
 pub use arms::{Arm, Arms, Sel2, Sel3, Sel4, Sel5, Sel6, Sel7, Sel8};
-use choice::{AnyArms, Attempted, Choice, each_target, earliest_recheck};
+use choice::{AnyArms, Attempted, Choice, each_target, earliest_recheck, none_can_go_on};
 
 /// Chooses one of several operations: the one that can be done first, and only that one.
 ///
@@ -280,6 +280,10 @@ impl<A: Arms> Waiter for SelectingStep<A> {
         let mut is_elsewhere = false;
         self.arms.each(&mut |arm| is_elsewhere |= arm.is_peer_elsewhere());
         is_elsewhere
+    }
+
+    fn can_never_go_on(&mut self) -> bool {
+        none_can_go_on(&mut self.attempted().1)
     }
 
     fn recheck_at(&mut self) -> Option<Instant> {

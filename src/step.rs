@@ -99,7 +99,7 @@ pub trait Waiter {
     }
 
     /// Whether this very thread drives the peer, so that it would wait for ever if it blocked.
-    fn can_never_go_on(&self) -> bool {
+    fn can_never_go_on(&mut self) -> bool {
         false
     }
 
@@ -136,7 +136,7 @@ impl Waiter for Unhurried {
         false
     }
 
-    fn can_never_go_on(&self) -> bool {
+    fn can_never_go_on(&mut self) -> bool {
         self.can_never_go_on
     }
 

@@ -28,7 +28,8 @@ use crate::wait::with_parker;
 /// # Panics
 ///
 /// On its server the routine must await. If it blocks there ([`wait`](crate::op::Op::wait)) on the thread that drives it, the only thread that could ask is blocked: it
-/// panics, and says so. (A foreign `block_on` inside of the routine is not seen, and hangs.) A server that was passed to another thread may block there.
+/// panics, and says so. So does a [`select`](crate::select()) whose arms are all of that server. (A foreign `block_on`
+/// inside of the routine is not seen, and hangs; so does a [`Peer`](crate::Peer) on which it blocks, and a `select` with another arm that never happens.) A server that was passed to another thread may block there.
 ///
 /// ```
 /// use handover::generate;

@@ -99,6 +99,9 @@ pub trait ArmOp {
     fn is_peer_elsewhere(&mut self) -> bool;
 
     /// See `Waiter`.
+    fn can_never_go_on(&mut self) -> bool;
+
+    /// See `Waiter`.
     fn recheck_at(&mut self) -> Option<Instant>;
 
     /// See `Step`.
@@ -135,6 +138,10 @@ macro_rules! arm_op {
         #[inline]
         fn is_peer_elsewhere(&mut self) -> bool {
             self.step.waiter().is_peer_elsewhere()
+        }
+
+        fn can_never_go_on(&mut self) -> bool {
+            self.step.waiter().can_never_go_on()
         }
 
         fn recheck_at(&mut self) -> Option<Instant> {

@@ -63,6 +63,13 @@ fn reregister(arms: &mut dyn AnyArms) -> FirstPanic {
     panic
 }
 
+/// Whether there are arms, and each waits for a peer that this very thread drives.
+pub(super) fn none_can_go_on(arms: &mut dyn AnyArms) -> bool {
+    let mut is_stuck = arms.count() > 0;
+    arms.each(&mut |arm| is_stuck &= arm.can_never_go_on());
+    is_stuck
+}
+
 pub(super) fn earliest_recheck(arms: &mut dyn AnyArms) -> Option<Instant> {
     let mut earliest: Option<Instant> = None;
     arms.each(&mut |arm| earliest = earliest.into_iter().chain(arm.recheck_at()).min());

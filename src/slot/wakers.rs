@@ -125,7 +125,7 @@ impl<M, const ME: u32> Waiter for Half<M, ME> {
         there != 0 && there != here
     }
 
-    fn can_never_go_on(&self) -> bool {
+    fn can_never_go_on(&mut self) -> bool {
         ME == SERVER && driven::is_driven(self.address())
     }
 

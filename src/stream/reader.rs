@@ -23,7 +23,7 @@ use crate::slot::{Left, Peer};
 ///
 /// After the end of a *finished* stream the first [`read`](Reader::read), [`read_into`](Reader::read_into) or
 /// [`read_all`](Reader::read_all) is empty, once. Every other call, and every one after a [`Why::Dropped`] or [`Why::Panicked`] end,
-/// gives the reason at once, and always again; only `read(0)` is always empty.
+/// gives the reason at once, and always again; only what asks for no item (`read(0)` and its like) is always empty.
 pub struct Reader<T> {
     pub(super) half: ReaderHalf<T>,
     /// Items that came for an earlier request and were not used.

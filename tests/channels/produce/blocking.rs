@@ -8,7 +8,7 @@ use crate::support::thread;
 use crate::support::*;
 use futures_lite::StreamExt;
 use futures_lite::future::block_on;
-use handover::{Server, generate, rendezvous, simplex, try_generate};
+use handover::{Sel2, Server, generate, rendezvous, select, simplex, try_generate};
 
 #[track_caller]
 fn assert_says_so(f: impl FnOnce()) {
@@ -50,6 +50,37 @@ fn a_routine_that_waits_for_its_consumer_to_leave_by_blocking_panics_and_says_so
         });
         _ = items.next();
     });
+}
+
+#[test]
+fn a_routine_that_blocks_on_a_select_of_its_own_server_alone_panics_and_says_so() {
+    let _dog = Watchdog::new();
+    assert_says_so(|| {
+        let mut items = generate(|mut server| async move {
+            _ = select(vec![server.send(1)]).wait();
+        });
+        _ = items.next();
+        _ = items.next();
+    });
+    assert_says_so(|| {
+        let mut items = generate(|mut server: Server<u8>| async move {
+            _ = select([server.closed()]).wait();
+        });
+        _ = items.next();
+    });
+    // Another thread may make the other arm happen.
+    let (tx, rx) = rendezvous();
+    let helper = thread::spawn(move || tx.send(7).wait());
+    let mut items = generate(|mut server| async move {
+        let choice = select((server.closed(), rx.recv())).wait();
+        _ = server.send(choice).await;
+    });
+    assert!(matches!(items.next(), Some(Sel2::B(Ok(7)))));
+    assert!(helper.join().unwrap().is_ok());
+    // No arm is nobody's fault: it waits for ever, as it says.
+    assert!(
+        select(Vec::<handover::op::Take<'_, u8>>::new()).wait_timeout(Duration::ZERO).is_none()
+    );
 }
 
 #[test]
