@@ -1,6 +1,6 @@
 //! Every interleaving (up to a number of preemptions) of small conversations, for each pairing of thread and task.
 //!
-//! Run: `RUSTFLAGS="--cfg handover_loom" cargo test --release --target-dir target/loom --test models`. Without that cfg there is
+//! Run: `RUSTFLAGS="--cfg handover_loom" cargo test --release --target-dir target/loom --features sink --test models`. Without that cfg there is
 //! nothing here. A lost wake-up shows as loom's "deadlock", an endless loop as "exceeded maximum number of branches": no other
 //! watchdog is needed. A failing model may abort the test binary, where an end is dropped while unwinding; run that model alone to
 //! see its message.
