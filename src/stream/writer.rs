@@ -87,8 +87,8 @@ impl<T> Writer<T> {
     /// # Errors
     ///
     /// The end of the channel, if the reader has left; with every item that was not taken, in order, those that already lay
-    /// in the batch in hand first. A reader that leaves, or the end of the time, is noticed between two items, not while the
-    /// iterator makes one.
+    /// in the batch in hand first. The end of the time (`wait_timeout`, `until`, `now`) gives the same: items whose own `send` was done, and that lay
+    /// in the batch, are the caller's again. A reader that leaves, or the end of the time, is noticed between two items, not while the iterator makes one.
     ///
     /// # Cancel safety
     ///

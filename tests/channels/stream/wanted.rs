@@ -178,6 +178,17 @@ fn what_a_dropped_write_has_left_is_handed_over_where_it_is_all_that_is_wanted()
 }
 
 #[test]
+fn a_write_whose_time_is_up_gives_back_what_lay_in_the_batch_too() {
+    let (mut writer, mut reader) = stream();
+    pend(&mut reader.read(3));
+    assert_eq!((done(writer.send(1)), done(writer.send(2))), (Ok(()), Ok(())));
+    let error = writer.write([3, 4]).now().unwrap_err();
+    assert!(error.is_not_ready() && error.into_rest().eq([1, 2, 3, 4]));
+    drop(reader);
+    assert!(writer.finish().is_ok(), "nothing is left in it");
+}
+
+#[test]
 fn what_wanted_hands_over_and_nobody_takes_is_the_writer_s_again() {
     for leaves_first in [true, false] {
         let (mut writer, mut reader) = stream();
