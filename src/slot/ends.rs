@@ -43,7 +43,7 @@ impl<M, const ME: u32> Half<M, ME> {
     /// Before this party leaves: it goes on by reference after that, as a sink does that is closed. So its peer does not leave as the last one that looks at the
     /// word, and this party can still watch it.
     pub(crate) fn stay(&self) {
-        // Ordering: Relaxed, since whoever sees this party's end, which is set later, sees the flag.
+        // Ordering: Relaxed, since this party's end is set later, in the same word: a peer that sees the end sees the flag.
         self.shared.word.fetch_or(STAYS, Relaxed);
     }
 

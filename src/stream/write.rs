@@ -321,7 +321,7 @@ impl<T> Writer<T> {
         if self.request.is_some() {
             match self.half.load_state() {
                 SlotState::MyTurn => return Poll::Ready(self.half.peer_end().map_or(Ok(()), Err)),
-                // The answer of a forgotten operation is still in the slot.
+                // The answer of a forgotten operation, or what `wanted` handed over, is still in the slot.
                 _ => ready!(self.until_taken(attempt))?,
             }
         }
@@ -510,7 +510,7 @@ impl<T> Step for WantedStep<'_, T> {
         loop {
             let mut asked = ready!(writer.until_asked(attempt));
             if asked.is_ok() && (writer.has_all() || writer.half.is_flush_requested()) {
-                // What a dropped write has left may be all that was asked for; or the reader has given up on that, and asks for what there is.
+                // What a dropped write has left may be all that was asked for; or the reader has given up on its request, and waits for what there is.
                 let batch = writer.take_batch();
                 asked = writer.put_batch(Answer::Batch(batch));
                 if asked.is_ok() {
