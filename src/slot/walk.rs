@@ -14,8 +14,8 @@ use std::task::{Wake, Waker};
 use std::thread;
 
 use super::word::{
-    CLIENT, COMMITTED, END, FLUSH_REQUESTED, HELD, KIND, REVOCABLE, SERVER, TELL_TAKEN, WAIT,
-    WAKER_UPDATED, WATCHED, WHOSE, by, end_of, shift,
+    CLIENT, COMMITTED, END, FLUSH_REQUESTED, HELD, KIND, REVOCABLE, SERVER, STAYS, TELL_TAKEN,
+    WAIT, WAKER_UPDATED, WATCHED, WHOSE, by, end_of, shift,
 };
 use super::{Answerer, Asker, Half, Peer, SlotState, slot};
 use crate::error::Why;
@@ -66,10 +66,11 @@ enum Flag {
     FlushRequested,
     TellTaken,
     Watched,
+    Stays,
 }
 
 use Flag::{
-    FlushRequested, MyEnd, MyWait, MyWakerUpdated, TellTaken, TheirEnd, TheirWait,
+    FlushRequested, MyEnd, MyWait, MyWakerUpdated, Stays, TellTaken, TheirEnd, TheirWait,
     TheirWakerUpdated, Watched,
 };
 
@@ -86,6 +87,7 @@ const FLAGS: &[(Flag, bool, &str)] = &[
     (TellTaken, true, "it puts, and wants to be told of the take"),
     (TellTaken, false, "it takes and tells, or puts"),
     (Watched, true, "it watches the peer"),
+    (Stays, true, "it leaves, and goes on by reference"),
 ];
 
 /// What a party does.
@@ -103,6 +105,8 @@ enum Act {
     DrivePeer,
     Watch,
     Leave,
+    /// It leaves, and may watch the peer after that, as a sink that is closed.
+    Close,
 }
 
 /// What a waker wakes: the party's own task or thread, or the one task of both.
@@ -133,6 +137,7 @@ const ALL: &[Act] = &[
     Unregister,
     Watch,
     Leave,
+    Close,
 ];
 
 /// A party whose waker changes, and that may poll its peer.
@@ -218,6 +223,7 @@ struct Told {
     registered: [Vec<Who>; 2],
     watches: [Option<Peer>; 2],
     has_left: [bool; 2],
+    stays: [bool; 2],
 }
 
 /// What a call did.
@@ -237,6 +243,7 @@ impl Walk {
             registered: [const { Vec::new() }; 2],
             watches: [None, None],
             has_left: [false; 2],
+            stays: [false; 2],
         };
         Self { client, server, told }
     }
@@ -284,6 +291,7 @@ impl Walk {
             (FlushRequested, is(FLUSH_REQUESTED)),
             (TellTaken, is(TELL_TAKEN)),
             (Watched, is(WATCHED)),
+            (Stays, is(STAYS)),
         ]
     }
 
@@ -295,8 +303,10 @@ impl Walk {
         };
         let seen = seen & WHOSE;
         let has_turn = seen == HELD | by(party) || (seen == COMMITTED | by(1 - party) && has_taken);
-        !self.told.has_left[party as usize]
-            && (has_turn || !matches!(act, Put(..) | PutTelling(..)))
+        if self.told.has_left[party as usize] {
+            return self.told.stays[party as usize] && act == Watch;
+        }
+        has_turn || !matches!(act, Put(..) | PutTelling(..))
     }
 
     fn act(&mut self, party: u32, act: Act) -> Done {
@@ -320,12 +330,12 @@ impl Walk {
                 theirs: number(half.peer_waker.as_ref()),
             }
         }
-        (self.word(), of(&self.client), of(&self.server))
+        (self.word(), self.told.stays, of(&self.client), of(&self.server))
     }
 }
 
 /// All that can make a difference from now on.
-type Key = (u32, HalfKey, HalfKey);
+type Key = (u32, [bool; 2], HalfKey, HalfKey);
 
 #[derive(PartialEq, Eq, Hash)]
 struct HalfKey {
@@ -425,7 +435,11 @@ impl Told {
                 assert_eq!(peer.end().is_some(), has_peer_left);
                 self.watches[ME as usize] = Some(peer);
             }
-            Leave => {
+            Leave | Close => {
+                if act == Close {
+                    half.stay();
+                    self.stays[ME as usize] = true;
+                }
                 assert_eq!(half.leave(Why::Closed).is_some(), has_peer_left);
                 self.has_left[ME as usize] = true;
                 is_move = true;
@@ -474,7 +488,8 @@ fn step(mut walk: Walk, me: u32, act: Act, met: &mut Met) -> Key {
     let came = (wakes(), owed(&walk));
     let after_waking = |who: Who| {
         let mut woken = wakes_before;
-        let is_polled_next = drives && who == Both && !matches!(act, Take | TakeAndWake | Leave);
+        let is_polled_next =
+            drives && who == Both && !matches!(act, Take | TakeAndWake | Leave | Close);
         woken[number_of(1 - me, who)] += usize::from(!is_polled_next);
         (woken, is_polled_next)
     };
